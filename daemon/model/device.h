@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One device that can be a DMA master, as it was last read from sysfs. Pure: no system call. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/driver-role.h"
+#include "util/cleanup.h"
+#include "util/hash.h"
+
+#define GROUP_NONE (-1)
+
+struct group;
+
+/* What one reading of sysfs says of a device. The strings are borrowed. */
+struct device_facts {
+    const char *path;        /* below the sysfs root: "devices/pci0000:00/0000:00:05.0" */
+    const char *bus;         /* "pci", "platform", … */
+    const char *driver;      /* the bound driver, NULL if none */
+    const char *modalias;    /* "" if none */
+    const char *vfio_device; /* "vfio0", NULL without a vfio-dev folder */
+    const char *removable;   /* as sysfs says: "removable", "fixed", "unknown"; NULL if not said */
+    const char *reset_methods;       /* as sysfs says: "flr bus"; "" if none */
+    const char *const *compatible;   /* NULL-terminated; NULL without a device-tree node */
+    int64_t group;           /* GROUP_NONE, or the number of the IOMMU group */
+    bool has_ids;            /* the five ids below are known (PCI) */
+    uint32_t vendor, product, subsystem_vendor, subsystem_product;
+    uint32_t class;          /* 0x020000 for an Ethernet controller */
+    int numa_node;           /* -1 if unknown */
+};
+
+struct device {
+    char *path;
+    const char *name; /* inside path */
+    const char *bus, *driver, *removable, *reset_methods; /* interned; driver may be NULL */
+    char *modalias;
+    char *vfio_device;
+    char **compatible;
+    int64_t group_id;
+    uint32_t vendor, product, subsystem_vendor, subsystem_product, class;
+    int numa_node;
+    bool has_ids;
+    bool exported;      /* announced on the bus */
+    bool dirty;         /* on the model's list of changes */
+    bool seen;          /* by the scan that runs now */
+    enum role role;
+
+    struct group *group;           /* NULL without a group */
+    struct device *next_member;    /* group::members */
+    struct device *next_dirty;     /* model::dirty_devices */
+    UT_hash_handle by_path;        /* model::devices */
+    struct device *next_same_name; /* model::names: devices of one name on different buses */
+    UT_hash_handle by_name;        /* model::names; only the first of a name is in the table */
+};
+
+/* A PCI bridge by its class (0x0604.., and the host's own 0x0600.. and other 0x06....). */
+bool device_is_bridge(const struct device *device);
+
+/* True if the device, as the kernel counts it, drives its group: role kernel. */
+static inline bool device_blocks(const struct device *device) {
+    return device->role == ROLE_KERNEL;
+}
+
+/* True if one of the reset methods resets this function alone: device_specific, acpi, flr, af_flr. */
+bool device_has_function_reset(const struct device *device);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One IOMMU group: its members, and what is known of its VFIO node. Pure: no system call. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "model/device.h"
+#include "util/hash.h"
+
+struct lease;
+
+enum owner { OWNER_NONE, OWNER_KERNEL, OWNER_USER, OWNER_FOREIGN };
+
+const char *owner_to_string(enum owner owner);
+
+/* Named entries of a node's ACL; a node with more is taken to be open to others. */
+#define NODE_ENTRIES_MAX 16
+
+/* One named user or group in the ACL of a node, with what is left of it under the mask. */
+struct node_entry {
+    bool is_group;
+    uint32_t id;
+    bool access; /* may read or write */
+};
+
+/* /dev/vfio/N, as it was last looked at. */
+struct node_facts {
+    bool present;    /* a character device whose number is the one that sysfs names */
+    bool mismatched; /* something else has the name: not the group's node */
+    uid_t owner;
+    bool owner_access;  /* the owner's bits allow reading or writing */
+    bool group_access;  /* the owning group's, under the mask */
+    bool other_access;
+    bool too_many_entries;
+    uint8_t n_entries;
+    struct node_entry entries[NODE_ENTRIES_MAX];
+};
+
+/* The node lets somebody in who is neither root nor holder. */
+bool node_open_to_others(const struct node_facts *node, uid_t holder);
+
+/* The ACL gives access to holder (root needs no entry). */
+bool node_open_to(const struct node_facts *node, uid_t holder);
+
+/* What one reading of /sys/kernel/iommu_groups/N says. */
+struct group_facts {
+    char type[24];       /* "DMA", "DMA-FQ", "identity", …; "" if not said */
+    bool direct_region;  /* a reserved region of type direct (not direct-relaxable) */
+};
+
+struct group {
+    uint32_t id;
+    struct group_facts facts;
+    struct node_facts node;
+    bool open;            /* somebody has the node open, as far as it was seen */
+    bool kernel_disagrees; /* the node's last VFIO_GROUP_GET_STATUS said not viable against the model */
+    bool exported;
+    bool dirty;
+    bool seen;
+    struct device *members; /* by device::next_member, sorted by path */
+    size_t n_members;
+    struct lease *lease; /* active or draining; NULL if none */
+
+    struct group *next_dirty;
+    UT_hash_handle by_id;
+};
+
+/* Who drives the group now: a lease before a kernel driver before an opener nobody granted. */
+enum owner group_owner(const struct group *group);
+
+/* No kernel driver stands in the way and a VFIO driver is bound. */
+bool group_viable(const struct group *group);
+
+/* True if a member has role. */
+bool group_has_role(const struct group *group, enum role role);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Leases, and the book that holds them. Pure: no system call, no clock; times come in as values. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "policy/policy.h"
+#include "util/cleanup.h"
+#include "util/hash.h"
+
+enum lease_interface { LEASE_INTERFACE_GROUP, LEASE_INTERFACE_CDEV };
+enum lease_state { LEASE_ACTIVE, LEASE_DRAINING };
+
+/* Why a lease ended; the words of LeaseEnded and of the journal. */
+enum lease_end {
+    LEASE_END_RELEASED,
+    LEASE_END_DISCONNECTED,
+    LEASE_END_FD_CLOSED,
+    LEASE_END_PROCESS_EXITED,
+    LEASE_END_UNIT_STOPPED,
+    LEASE_END_EXPIRED,
+    LEASE_END_DEVICE_GONE,
+    LEASE_END_REVOKED,
+    LEASE_END_NOT_RECOVERED,
+    LEASE_END_MAX,
+};
+
+const char *lease_interface_to_string(enum lease_interface interface);
+const char *lease_state_to_string(enum lease_state state);
+int lease_state_from_string(const char *text, enum lease_state *ret);
+const char *lease_end_to_string(enum lease_end end);
+int lease_end_from_string(const char *text, enum lease_end *ret);
+
+/* One group of a lease, with the devices that it had when it was granted: group numbers are reused,
+ * so a group is found again by its members. */
+struct lease_group {
+    uint32_t id;
+    char **devices; /* sysfs paths, NULL-terminated */
+    bool lost;      /* no member of it is left */
+};
+
+struct lease {
+    uint64_t id;
+    uid_t claimant;  /* who asked, and whose quota it counts for */
+    uid_t holder;    /* whose access it is */
+    pid_t pid;       /* of the claimant; for the record only */
+    char *unit;      /* system unit of the claimant, "" if none */
+    char *sender;    /* bus name of the claimant */
+    char *bus_id;    /* GetId of the bus that sender is a name on */
+    char *rule;      /* names of the rules that allowed it, comma separated */
+    char *key;       /* "" if none */
+    char *comment;   /* "" if none */
+    unsigned mode;     /* one POLICY_MODE_… */
+    unsigned lifetime; /* one POLICY_LIFETIME_… */
+    enum lease_interface interface;
+    uint64_t since;    /* realtime, µs */
+    uint64_t expires;  /* boottime, µs; 0 without ttl */
+    enum lease_state state;
+    enum lease_end end; /* meaningful while draining */
+    bool policy_stale;  /* the policy in force would not grant it again */
+    bool exported;
+    struct lease_group *groups;
+    size_t n_groups;
+
+    UT_hash_handle by_id; /* lease_book::leases */
+};
+
+/* An empty lease with room for n_groups, or NULL when out of memory. */
+struct lease *lease_new(size_t n_groups);
+struct lease *lease_free(struct lease *lease);
+DEFINE_CLEANUP(struct lease *, lease_free)
+
+/* All leases, draining ones included. */
+struct lease_book {
+    struct lease *leases;
+    size_t n_leases;
+};
+
+/* Takes lease over. -EEXIST if the id is taken, -ENOMEM. */
+int lease_book_add(struct lease_book *book, struct lease *lease);
+/* Takes lease out of the book; it is the caller's again. */
+void lease_book_remove(struct lease_book *book, struct lease *lease);
+void lease_book_done(struct lease_book *book);
+struct lease *lease_book_find(const struct lease_book *book, uint64_t id);
+/* The active lease of claimant under key, or NULL. */
+struct lease *lease_book_find_key(const struct lease_book *book, uid_t claimant, const char *key);
+/* Leases of claimant, draining ones included; with rule not NULL only those under that rule. */
+size_t lease_book_count(const struct lease_book *book, uid_t claimant, const char *rule);
+/* The earliest expiry of an active lease, 0 if there is none. */
+uint64_t lease_book_next_expiry(const struct lease_book *book);

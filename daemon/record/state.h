@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What outlives the daemon: one file a lease below the state folder (/run/dmaownd), written before
+ * access is given and removed after it was taken back. The files are private to dmaownd. */
+
+#include <stdint.h>
+
+#include "model/lease.h"
+
+struct state;
+
+/* Opens (makes, 0700) the folder and locks it. -EBUSY (named in a log line) if another dmaownd has
+ * it. boot_id: of this boot, files of another boot are removed with a line in the log. */
+int state_open(const char *directory, const char *boot_id, struct state **ret);
+struct state *state_close(struct state *state);
+
+/* Writes or replaces the lease's file, atomically. 0 or a negative errno. */
+int state_save(struct state *state, const struct lease *lease);
+/* Removes the lease's file; it is no error if there is none. */
+int state_remove(struct state *state, uint64_t id);
+
+/* Reads every lease of this boot into book. A file that is truncated, hostile or too large (64 KiB)
+ * is moved to NAME.bad, named in the log, and left out; *ret_bad counts those. */
+int state_load(struct state *state, struct lease_book *book, unsigned *ret_bad);
+
+/* A number that was never returned before in this boot, also across a crash. */
+int state_next_id(struct state *state, uint64_t *ret);
+
+/* Small facts that are cached for this boot, such as the kernel's model. *ret is the caller's;
+ * -ENOENT if there is none of this boot. */
+int state_read_cache(struct state *state, const char *name, char **ret);
+int state_write_cache(struct state *state, const char *name, const char *value);
+
+/* The id of this boot, from /proc/sys/kernel/random/boot_id. */
+int boot_id_read(char ret[37]);

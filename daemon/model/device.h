@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 #include "util/hash.h"
 
-#define GROUP_NONE (-1)
+#define GROUP_NONE ((int64_t)-1)
 
 struct group;
 
@@ -39,13 +39,16 @@ struct device {
     char *modalias;
     char *vfio_device;
     char **compatible;
-    int64_t group_id;
+    int64_t group_id; /* once removed: the group it was in, or GROUP_NONE */
     uint32_t vendor, product, subsystem_vendor, subsystem_product, class;
     int numa_node;
     bool has_ids;
     bool exported;      /* announced on the bus */
-    bool dirty;         /* on the model's list of changes */
+    bool listed;        /* on model::dirty_devices */
     bool seen;          /* by the scan that runs now */
+    uint8_t changes;    /* enum device_change bits */
+    const char *conflict_driver; /* interned: the driver that was reported beside a lease */
+    bool join_reported; /* its joining a leased group was reported */
     enum role role;
 
     struct group *group;           /* NULL without a group */

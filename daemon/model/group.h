@@ -58,9 +58,15 @@ struct group {
     struct node_facts node;
     bool open;            /* somebody has the node open, as far as it was seen */
     bool kernel_disagrees; /* the node's last VFIO_GROUP_GET_STATUS said not viable against the model */
-    bool exported;
-    bool dirty;
-    bool seen;
+    bool exported; /* announced on the bus */
+    bool listed;   /* on model::dirty_groups */
+    bool was_leased;      /* since its node appeared: an opener may be a former holder */
+    bool foreign_reported; /* the open that is seen now was recorded */
+    struct group_published {
+        uint8_t owner;
+        bool viable, node, direct_region;
+        uint64_t lease, members, blockers, type;
+    } published; /* what the bus was told last, for a PropertiesChanged with what changed */
     struct device *members; /* by device::next_member, sorted by path */
     size_t n_members;
     struct lease *lease; /* active or draining; NULL if none */

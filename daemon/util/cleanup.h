@@ -9,7 +9,7 @@
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
 #define _must_check_ __attribute__((warn_unused_result))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(position, first) __attribute__((format(printf, position, first)))
 
 #define ELEMENTS_OF(array) (sizeof(array) / sizeof((array)[0]))
 

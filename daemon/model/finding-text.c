@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sentences of the findings: what stands in the way, and the way out. */
+#include <stdio.h>
+
+#include "model/verdict.h"
+#include "util/string.h"
+
+static const char *subject_of(const struct finding *finding, char *buffer, size_t size) {
+    if (finding->device && finding->group)
+        snprintf(buffer, size, "Device %.200s in group %u", finding->device->name,
+                 finding->group->id);
+    else if (finding->device)
+        snprintf(buffer, size, "Device %.200s", finding->device->name);
+    else if (finding->group)
+        snprintf(buffer, size, "Group %u", finding->group->id);
+    else
+        snprintf(buffer, size, "The claim");
+    return buffer;
+}
+
+static char *policy_text(const struct finding *finding, const struct verdict_request *request,
+                         const char *subject) {
+    const char *rule = finding->rule ? finding->rule->name : "";
+    unsigned uid = request->caller.uid, holder = request->holder.uid;
+
+    switch (finding->reason) {
+    case REASON_POLICY_DENIED:
+        return string_format("%s is denied to uid %u by rule \"%s\".", subject, uid, rule);
+    case REASON_NO_RULE:
+        return string_format("%s is allowed to uid %u by no rule of the policy; a rule that "
+                             "matches it is needed.",
+                             subject, uid);
+    case REASON_MODE_DENIED:
+        return string_format("Rule \"%s\" does not allow mode %s.", rule,
+                             policy_mode_to_string(request->mode));
+    case REASON_LIFETIME_DENIED:
+        if (finding->rule->max_ttl && request->ttl > finding->rule->max_ttl)
+            return string_format("Rule \"%s\" allows a ttl of at most %u seconds.", rule,
+                                 finding->rule->max_ttl);
+        return string_format("Rule \"%s\" does not allow lifetime %s; ask for another one.", rule,
+                             policy_lifetime_to_string(request->lifetime));
+    case REASON_DELEGATE_DENIED:
+        return string_format("%s can not be claimed by uid %u for uid %u: rule \"%s\" %s.", subject,
+                             uid, holder, rule,
+                             finding->rule->effect == POLICY_DENY
+                                 ? "denies it to that user"
+                                 : "does not name that user under \"delegate\"");
+    default:
+        return string_format("%s: driver switching is not allowed by rule \"%s\".", subject, rule);
+    }
+}
+
+static char *owner_text(const struct finding *finding, const char *subject) {
+    const struct lease *lease = finding->group->lease;
+
+    switch (finding->reason) {
+    case REASON_DRAINING:
+        return string_format("%s was released by uid %u, but somebody still has it open; it is "
+                             "free when that is closed.",
+                             subject, lease->holder);
+    case REASON_LEASED:
+        return string_format("%s is owned by uid %u (lease %llu); it is free when that lease ends.",
+                             subject, lease->holder, (unsigned long long)lease->id);
+    default:
+        return string_format("%s is open in a process that did not get it from dmaownd; close "
+                             "that first (lsof /dev/vfio/%u).",
+                             subject, finding->group->id);
+    }
+}
+
+static char *kernel_text(const struct finding *finding, const char *subject) {
+    const struct device *device = finding->device;
+
+    if (finding->reason == REASON_UNSAFE_UIO)
+        return string_format("%s is bound to %s, which lets userspace drive its DMA uncontained; "
+                             "unbind it or bind it to a VFIO driver.",
+                             subject, device->driver);
+    return string_format("%s is held by the kernel driver %s; unbind it or bind it to a VFIO "
+                         "driver.",
+                         subject, device->driver);
+}
+
+static char *viability_text(const struct finding *finding, const char *subject) {
+    switch (finding->reason) {
+    case REASON_NO_GROUP:
+        return string_format("%s has no IOMMU group, or none yet.", subject);
+    case REASON_NO_VFIO_DRIVER:
+        return string_format("%s has no device on a VFIO driver; bind one to vfio-pci.", subject);
+    case REASON_NO_NODE:
+        return string_format("%s has no node /dev/vfio/%u.", subject, finding->group->id);
+    case REASON_NODE_OPEN_TO_OTHERS:
+        return string_format("%s has a node /dev/vfio/%u that others may open too; take owner, "
+                             "mode and ACL back to root and 0600.",
+                             subject, finding->group->id);
+    case REASON_KERNEL_DISAGREES:
+        return string_format("%s is not viable by the kernel's own account, though no driver is "
+                             "seen that holds it; see the kernel's log.",
+                             subject);
+    case REASON_DIRECT_REGION:
+        return string_format("%s has memory that the firmware maps through (a direct reserved "
+                             "region); it can not be given away.",
+                             subject);
+    case REASON_NO_IOMMU:
+        return string_format("%s is not behind an IOMMU; switch it on in firmware and kernel.",
+                             subject);
+    case REASON_NOT_ENFORCED:
+        return string_format("%s is on bus %s, where the kernel does not keep drivers and users "
+                             "apart.",
+                             subject, finding->device->bus);
+    case REASON_OLD_KERNEL:
+        return string_format("%s can not be given away safely on this kernel: it is older than "
+                             "5.19.",
+                             subject);
+    case REASON_NO_RESET:
+        return string_format("%s has no reset of its own, which the policy requires.", subject);
+    default:
+        return string_format("%s needs interrupt remapping, which is off.", subject);
+    }
+}
+
+static char *quota_text(const struct finding *finding, const struct verdict_request *request) {
+    unsigned uid = request->caller.uid;
+
+    if (finding->rule)
+        return string_format("Uid %u has %u leases under rule \"%s\", the most that it allows; "
+                             "release one.",
+                             uid, finding->rule->max_leases, finding->rule->name);
+    return string_format("Uid %u has %u leases, the most that the policy allows; release one.", uid,
+                         policy_limits(request->policy)->leases_per_uid);
+}
+
+static char *information_text(const struct finding *finding, const char *subject) {
+    const char *driver = finding->device->driver;
+
+    switch (finding->reason) {
+    case REASON_USER_DRIVER:
+        return string_format("%s is on the VFIO driver %s.", subject, driver ?: "(leaving)");
+    case REASON_PASSIVE:
+        if (driver)
+            return string_format("%s is on %s, which coexists with a user.", subject, driver);
+        return string_format("%s is a bridge without a driver.", subject);
+    default:
+        return string_format("%s has no driver; it comes with the group.", subject);
+    }
+}
+
+char *finding_text(const struct finding *finding, const struct verdict_request *request) {
+    char buffer[280];
+    const char *subject = subject_of(finding, buffer, sizeof(buffer));
+
+    switch (reason_outcome(finding->reason)) {
+    case OUTCOME_POLICY_DENIED:
+        return policy_text(finding, request, subject);
+    case OUTCOME_BUSY:
+    case OUTCOME_ALREADY_OWNED:
+    case OUTCOME_FOREIGN_OWNER:
+        return owner_text(finding, subject);
+    case OUTCOME_KERNEL_HELD:
+        return kernel_text(finding, subject);
+    case OUTCOME_NOT_VIABLE:
+        return viability_text(finding, subject);
+    case OUTCOME_QUOTA_EXCEEDED:
+        return quota_text(finding, request);
+    default:
+        return information_text(finding, subject);
+    }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/outcome.h"
+
+#define ERROR(name) "org.dmaownd1.Error." name
+
+static const char *const error_names[OUTCOME_MAX] = {
+    [OUTCOME_OK] = "",
+    [OUTCOME_INVALID_OPTION] = ERROR("InvalidOption"),
+    [OUTCOME_NO_SUCH_TARGET] = ERROR("NoSuchTarget"),
+    [OUTCOME_POLICY_DENIED] = ERROR("PolicyDenied"),
+    [OUTCOME_BUSY] = ERROR("Busy"),
+    [OUTCOME_ALREADY_OWNED] = ERROR("AlreadyOwned"),
+    [OUTCOME_FOREIGN_OWNER] = ERROR("ForeignOwner"),
+    [OUTCOME_DEVICE_IN_USE] = ERROR("DeviceInUse"),
+    [OUTCOME_KERNEL_HELD] = ERROR("KernelHeld"),
+    [OUTCOME_NOT_VIABLE] = ERROR("NotViable"),
+    [OUTCOME_QUOTA_EXCEEDED] = ERROR("QuotaExceeded"),
+    [OUTCOME_NO_SUCH_LEASE] = ERROR("NoSuchLease"),
+    [OUTCOME_NOT_HOLDER] = ERROR("NotHolder"),
+    [OUTCOME_POLICY_INVALID] = ERROR("PolicyInvalid"),
+    [OUTCOME_SWITCH_FAILED] = ERROR("SwitchFailed"),
+    [OUTCOME_NOT_SUPPORTED] = "org.freedesktop.DBus.Error.NotSupported",
+    [OUTCOME_ACCESS_DENIED] = "org.freedesktop.DBus.Error.AccessDenied",
+};
+
+static const struct {
+    const char *name;
+    enum outcome outcome;
+} reasons[REASON_MAX] = {
+    [REASON_NONE] = {"", OUTCOME_OK},
+    [REASON_POLICY_DENIED] = {"policy-denied", OUTCOME_POLICY_DENIED},
+    [REASON_NO_RULE] = {"no-rule", OUTCOME_POLICY_DENIED},
+    [REASON_MODE_DENIED] = {"mode-denied", OUTCOME_POLICY_DENIED},
+    [REASON_LIFETIME_DENIED] = {"lifetime-denied", OUTCOME_POLICY_DENIED},
+    [REASON_DELEGATE_DENIED] = {"delegate-denied", OUTCOME_POLICY_DENIED},
+    [REASON_DETACH_DENIED] = {"detach-denied", OUTCOME_POLICY_DENIED},
+    [REASON_SWITCHING] = {"switching", OUTCOME_BUSY},
+    [REASON_DRAINING] = {"draining", OUTCOME_BUSY},
+    [REASON_LEASED] = {"leased", OUTCOME_ALREADY_OWNED},
+    [REASON_OPEN_ELSEWHERE] = {"open-elsewhere", OUTCOME_FOREIGN_OWNER},
+    [REASON_KERNEL_DRIVER] = {"kernel-driver", OUTCOME_KERNEL_HELD},
+    [REASON_UNSAFE_UIO] = {"unsafe-uio", OUTCOME_KERNEL_HELD},
+    [REASON_NO_GROUP] = {"no-group", OUTCOME_NOT_VIABLE},
+    [REASON_NO_VFIO_DRIVER] = {"no-vfio-driver", OUTCOME_NOT_VIABLE},
+    [REASON_NO_NODE] = {"no-node", OUTCOME_NOT_VIABLE},
+    [REASON_NODE_OPEN_TO_OTHERS] = {"node-open-to-others", OUTCOME_NOT_VIABLE},
+    [REASON_KERNEL_DISAGREES] = {"kernel-disagrees", OUTCOME_NOT_VIABLE},
+    [REASON_DIRECT_REGION] = {"direct-region", OUTCOME_NOT_VIABLE},
+    [REASON_NO_IOMMU] = {"no-iommu", OUTCOME_NOT_VIABLE},
+    [REASON_NOT_ENFORCED] = {"not-enforced", OUTCOME_NOT_VIABLE},
+    [REASON_OLD_KERNEL] = {"old-kernel", OUTCOME_NOT_VIABLE},
+    [REASON_NO_RESET] = {"no-reset", OUTCOME_NOT_VIABLE},
+    [REASON_NO_INTERRUPT_REMAPPING] = {"no-interrupt-remapping", OUTCOME_NOT_VIABLE},
+    [REASON_QUOTA] = {"quota", OUTCOME_QUOTA_EXCEEDED},
+    [REASON_FREE] = {"free", OUTCOME_OK},
+    [REASON_USER_DRIVER] = {"user-driver", OUTCOME_OK},
+    [REASON_PASSIVE] = {"passive", OUTCOME_OK},
+};
+
+const char *outcome_error_name(enum outcome outcome) {
+    return error_names[outcome];
+}
+
+const char *reason_to_string(enum reason reason) {
+    return reasons[reason].name;
+}
+
+enum outcome reason_outcome(enum reason reason) {
+    return reasons[reason].outcome;
+}

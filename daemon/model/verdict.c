@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Findings are collected in the order of the contract's table only as far as that is cheap; the
+ * enum of reasons carries the order, and the smallest blocking one is the first. */
+#include "model/verdict.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/string.h"
+
+/* What a run of the function keeps beside its request. */
+struct court {
+    const struct verdict_request *request;
+    struct verdict *verdict;
+    bool keep; /* findings, not only the first reason */
+};
+
+static bool verdict_grow(struct verdict *verdict) {
+    size_t room = verdict->room ? verdict->room * 2 : 8;
+    struct finding *grown = reallocarray(verdict->findings, room, sizeof(*grown));
+
+    if (!grown) {
+        verdict->out_of_memory = true;
+        return false;
+    }
+    verdict->findings = grown;
+    verdict->room = room;
+    return true;
+}
+
+static void find(struct court *court, const struct finding *finding) {
+    struct verdict *verdict = court->verdict;
+    bool first = finding->blocks && (!verdict->first || finding->reason < verdict->first);
+
+    if (first)
+        verdict->first = finding->reason;
+    if (!court->keep)
+        return;
+    if (verdict->n_findings == verdict->room && !verdict_grow(verdict))
+        return;
+    if (first)
+        verdict->first_index = verdict->n_findings;
+    verdict->findings[verdict->n_findings++] = *finding;
+}
+
+static void find_block(struct court *court, enum reason reason, const struct group *group,
+                       const struct device *device) {
+    find(court, &(struct finding){
+                    .reason = reason, .blocks = true, .group = group, .device = device});
+}
+
+static struct policy_device policy_view(const struct device *device) {
+    return (struct policy_device){
+        .bus = device->bus,
+        .name = device->name,
+        .path = device->path,
+        .driver = device->driver,
+        .modalias = device->modalias,
+        .compatible = (const char *const *)device->compatible,
+        .has_ids = device->has_ids,
+        .vendor = device->vendor,
+        .product = device->product,
+        .subsystem_vendor = device->subsystem_vendor,
+        .subsystem_product = device->subsystem_product,
+        .class = device->class,
+        .numa_node = device->numa_node,
+        .removable = device->removable,
+    };
+}
+
+/* A bridge that the kernel runs for the bus, not for its own DMA, needs no rule. */
+static bool needs_no_rule(const struct device *device) {
+    return device_is_bridge(device) &&
+           (!device->driver || string_equal(device->driver, "pcieport"));
+}
+
+static void note_rule(struct verdict *verdict, const struct policy_rule *rule) {
+    for (size_t i = 0; i < verdict->n_rules; i++)
+        if (verdict->rules[i] == rule)
+            return;
+    if (verdict->n_rules < ELEMENTS_OF(verdict->rules))
+        verdict->rules[verdict->n_rules++] = rule;
+}
+
+static void judge_holder(struct court *court, const struct device *device,
+                         const struct policy_device *view, const struct policy_rule *rule) {
+    const struct verdict_request *request = court->request;
+    struct finding finding = {
+        .reason = REASON_DELEGATE_DENIED, .blocks = true, .group = device->group, .device = device};
+
+    if (request->holder.uid == request->caller.uid)
+        return;
+    finding.rule = policy_denies_holder(request->policy, view, &request->holder, rule);
+    if (!finding.rule && !policy_rule_delegates(rule, request->holder.uid))
+        finding.rule = rule;
+    if (finding.rule)
+        find(court, &finding);
+}
+
+/* What the policy says of one device. Returns true if a rule allowed it. */
+static bool judge_device_policy(struct court *court, const struct device *device) {
+    const struct verdict_request *request = court->request;
+    struct policy_device view = policy_view(device);
+    const struct policy_rule *rule =
+        request->policy ? policy_decide(request->policy, &view, &request->caller) : NULL;
+
+    if (!rule || rule->effect == POLICY_DENY) {
+        find(court, &(struct finding){.reason = rule ? REASON_POLICY_DENIED : REASON_NO_RULE,
+                                      .blocks = true,
+                                      .group = device->group,
+                                      .device = device,
+                                      .rule = rule});
+        return false;
+    }
+    policy_terms_add(&court->verdict->terms, rule);
+    note_rule(court->verdict, rule);
+    judge_holder(court, device, &view, rule);
+    return true;
+}
+
+/* Mode and lifetime are each rule's own, so the finding names the rule that says no. */
+static void judge_terms(struct court *court) {
+    const struct verdict_request *request = court->request;
+
+    for (size_t i = 0; i < court->verdict->n_rules; i++) {
+        const struct policy_rule *rule = court->verdict->rules[i];
+        struct finding finding = {.blocks = true, .rule = rule};
+        if (!(rule->modes & request->mode)) {
+            finding.reason = REASON_MODE_DENIED;
+            find(court, &finding);
+        }
+        bool lifetime = !request->lifetime || rule->lifetimes & request->lifetime;
+        if (!lifetime || (rule->max_ttl && request->ttl > rule->max_ttl)) {
+            finding.reason = REASON_LIFETIME_DENIED;
+            find(court, &finding);
+        }
+    }
+}
+
+static void judge_group_policy(struct court *court, const struct group *group) {
+    bool decided = false;
+
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        if (needs_no_rule(member))
+            continue;
+        judge_device_policy(court, member);
+        decided = true;
+    }
+    if (!decided)
+        find_block(court, REASON_NO_RULE, group, group->members);
+}
+
+static void judge_members(struct court *court, const struct group *group) {
+    static const enum reason information[] = {
+        [ROLE_FREE] = REASON_FREE, [ROLE_USER] = REASON_USER_DRIVER, [ROLE_PASSIVE] = REASON_PASSIVE};
+
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        if (string_equal(member->bus, "cdx") || string_equal(member->bus, "vmbus"))
+            find_block(court, REASON_NOT_ENFORCED, group, member);
+        if (member->role == ROLE_KERNEL)
+            find_block(court,
+                       driver_is_unsafe_uio(member->driver) ? REASON_UNSAFE_UIO
+                                                            : REASON_KERNEL_DRIVER,
+                       group, member);
+        else if (court->keep)
+            find(court, &(struct finding){.reason = information[member->role],
+                                          .group = group,
+                                          .device = member});
+    }
+}
+
+static void judge_owner(struct court *court, const struct group *group) {
+    if (group->lease)
+        find_block(court,
+                   group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED, group,
+                   NULL);
+    else if (group->open)
+        find_block(court, REASON_OPEN_ELSEWHERE, group, NULL);
+}
+
+static void judge_node(struct court *court, const struct group *group) {
+    if (!group_has_role(group, ROLE_USER))
+        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
+    else if (!group->node.present)
+        find_block(court, REASON_NO_NODE, group, NULL);
+    else if (!group->lease && node_open_to_others(&group->node, court->request->holder.uid))
+        find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, NULL);
+    if (group->kernel_disagrees)
+        find_block(court, REASON_KERNEL_DISAGREES, group, NULL);
+    if (group->facts.direct_region)
+        find_block(court, REASON_DIRECT_REGION, group, NULL);
+}
+
+static void judge_host(struct court *court, const struct group *group) {
+    const struct verdict_host *host = court->request->host;
+
+    if (!host->has_iommu)
+        find_block(court, REASON_NO_IOMMU, group, NULL);
+    else if (!host->enforces)
+        find_block(court, REASON_OLD_KERNEL, group, NULL);
+}
+
+static void judge_requirements(struct court *court, const struct group *group) {
+    unsigned require = court->verdict->terms.n_rules ? court->verdict->terms.require : 0;
+
+    if (require & POLICY_REQUIRE_INTERRUPT_REMAPPING && !court->request->host->remaps_interrupts)
+        find_block(court, REASON_NO_INTERRUPT_REMAPPING, group, NULL);
+    if (!(require & POLICY_REQUIRE_RESET))
+        return;
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (!device_is_bridge(member) && !device_has_function_reset(member))
+            find_block(court, REASON_NO_RESET, group, member);
+}
+
+static void judge_quota(struct court *court) {
+    const struct verdict_request *request = court->request;
+    const struct policy_limits *limits = request->policy ? policy_limits(request->policy) : NULL;
+    uid_t claimant = request->caller.uid;
+
+    if (limits && lease_book_count(request->leases, claimant, NULL) >= limits->leases_per_uid)
+        find_block(court, REASON_QUOTA, NULL, NULL);
+    for (size_t i = 0; i < court->verdict->n_rules; i++) {
+        const struct policy_rule *rule = court->verdict->rules[i];
+        if (rule->max_leases &&
+            lease_book_count(request->leases, claimant, rule->name) >= rule->max_leases)
+            find(court, &(struct finding){.reason = REASON_QUOTA, .blocks = true, .rule = rule});
+    }
+}
+
+static void judge(struct court *court) {
+    const struct verdict_request *request = court->request;
+    struct verdict *verdict = court->verdict;
+
+    policy_terms_init(&verdict->terms, request->holder.uid);
+    for (size_t i = 0; i < request->n_groups; i++)
+        judge_group_policy(court, request->groups[i]);
+    for (size_t i = 0; i < request->n_groupless; i++)
+        judge_device_policy(court, request->groupless[i]);
+    judge_terms(court);
+    for (size_t i = 0; i < request->n_groups; i++) {
+        judge_owner(court, request->groups[i]);
+        judge_members(court, request->groups[i]);
+        judge_node(court, request->groups[i]);
+        judge_host(court, request->groups[i]);
+        judge_requirements(court, request->groups[i]);
+    }
+    for (size_t i = 0; i < request->n_groupless; i++)
+        find_block(court, REASON_NO_GROUP, NULL, request->groupless[i]);
+    judge_quota(court);
+    verdict->grantable = !verdict->first && !verdict->out_of_memory;
+}
+
+void verdict_reach(const struct verdict_request *request, struct verdict *ret) {
+    struct court court = {.request = request, .verdict = ret, .keep = true};
+
+    judge(&court);
+}
+
+enum reason verdict_first_reason(const struct verdict_request *request) {
+    struct verdict verdict = {0};
+    struct court court = {.request = request, .verdict = &verdict};
+
+    judge(&court);
+    return verdict.first;
+}
+
+const struct finding *verdict_first_finding(const struct verdict *verdict) {
+    return verdict->first && verdict->n_findings ? &verdict->findings[verdict->first_index] : NULL;
+}
+
+void verdict_done(struct verdict *verdict) {
+    free(verdict->findings);
+    *verdict = (struct verdict){0};
+}

@@ -68,19 +68,19 @@ const char *policy_require_to_string(unsigned bit);
 
 /* ---- What a policy is asked about ---------------------------------------------------------- */
 
-/* The facts about a device that a rule can match; everything is borrowed for the call. A string
- * that is NULL is matched by no pattern. */
+/* The facts about a device that a rule can match; everything is borrowed for the call. No pattern
+ * matches a string that is NULL or empty. */
 struct policy_device {
     const char *bus;               /* "pci", "platform", … */
     const char *name;              /* as in sysfs: "0000:00:05.0" */
-    const char *path;              /* "/sys/devices/…", whatever sysfs the daemon really reads */
+    const char *path;              /* below the sysfs root: "devices/pci0000:00/0000:00:05.0";
+                                    * rules are written with "/sys/" before it */
     const char *driver;            /* recorded host driver while detached, else the bound one */
     const char *modalias;          /* without the newline */
     const char *const *compatible; /* NULL terminated, or NULL */
-    bool has_ids;                  /* the next four are valid (PCI) */
+    bool has_ids;                  /* the next five are valid (PCI) */
     uint32_t vendor, product, subsystem_vendor, subsystem_product;
-    bool has_class;                /* PCI: the 24 bits of sysfs's class */
-    uint32_t class;
+    uint32_t class;                /* the 24 bits of sysfs's class: 0x020000 */
     int numa_node;                 /* -1: none */
     const char *removable;         /* "fixed", "removable", "unknown", or NULL */
 };
@@ -107,7 +107,7 @@ struct policy_subjects;
 struct policy_rule {
     const char *name;         /* unique in the policy; "FILE:LINE" for a rule without one */
     const char *file;         /* where the rule stands: path of the file as it was opened */
-    unsigned line;            /* and the line of its opening bracket */
+    unsigned line, column;    /* and the place of its opening bracket */
     enum policy_effect effect;
     unsigned modes;           /* bits of enum policy_mode */
     unsigned lifetimes;       /* bits of enum policy_lifetime */

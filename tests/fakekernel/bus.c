@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct bus *buses;
+
+static const struct {
+    const char *bus, *name;
+    bool vfio, managed, net;
+} known_drivers[] = {
+    {"pci", "vfio-pci", true, true, false},
+    {"pci", "mlx5_vfio_pci", true, true, false},
+    {"pci", "pci-stub", false, true, false},
+    {"pci", "pcieport", false, true, false},
+    {"pci", "shpchp", false, false, false},
+    {"pci", "uio_pci_generic", false, false, false},
+    {"pci", "e1000e", false, false, true},
+    {"pci", "igb", false, false, true},
+    {"pci", "nvme", false, false, false},
+    {"platform", "vfio-platform", true, true, false},
+    {"platform", "calxedaxgmac", false, false, true},
+    {"mdev", "vfio_mdev", true, true, false},
+};
+
+struct bus *bus_get(const char *name) {
+    struct bus *bus = NULL;
+
+    HASH_FIND_STR(buses, name, bus);
+    if (bus)
+        return bus;
+    bus = calloc(1, sizeof(*bus));
+    bus->name = strdup(name);
+    bus->directory = entry_directory(entry_directory(tree_root(), "bus"), name);
+    bus->devices = entry_directory(bus->directory, "devices");
+    bus->drivers = entry_directory(bus->directory, "drivers");
+    HASH_ADD_KEYPTR(hh, buses, bus->name, strlen(bus->name), bus);
+    bus_files(bus);
+    for (size_t i = 0; i < sizeof(known_drivers) / sizeof(*known_drivers); i++)
+        if (strcmp(known_drivers[i].bus, name) == 0) {
+            struct driver *driver = driver_get(bus, known_drivers[i].name);
+
+            driver->vfio = known_drivers[i].vfio;
+            driver->managed = known_drivers[i].managed;
+            driver->net = known_drivers[i].net;
+        }
+    return bus;
+}
+
+struct driver *driver_find(struct bus *bus, const char *name) {
+    struct entry *directory = entry_child(bus->drivers, name);
+
+    return directory ? directory->owner : NULL;
+}
+
+struct driver *driver_get(struct bus *bus, const char *name) {
+    struct driver *driver = driver_find(bus, name);
+    char module[128];
+
+    if (driver)
+        return driver;
+    driver = calloc(1, sizeof(*driver));
+    driver->name = strdup(name);
+    driver->bus = bus;
+    driver->directory = entry_directory(bus->drivers, name);
+    driver->directory->owner = driver;
+    driver_files(driver);
+    snprintf(module, sizeof(module), "module/%s", name);
+    for (char *c = module + strlen("module/"); *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    entry_link(driver->directory, "module", entry_directory(tree_root(), module));
+    return driver;
+}
+
+void model_initialise(void) {
+    static const char *const folders[] = {"kernel/iommu_groups", "class/vfio", "class/net",
+                                          "class/iommu",         "devices",    "dev/char",
+                                          "class/vfio-dev",      "firmware"};
+    struct entry *root = tree_root(), *parameters, *unit;
+
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+        entry_directory(root, folders[i]);
+    unit = entry_directory(root, "devices/virtual/iommu/dmar0");
+    entry_link(entry_directory(root, "class/iommu"), "dmar0", unit);
+    entry_directory(unit, "devices");
+    parameters = entry_directory(root, "module/vfio_iommu_type1/parameters");
+    entry_file(parameters, "allow_unsafe_interrupts", 0644, "N\n");
+    parameters = entry_directory(root, "module/vfio/parameters");
+    entry_file(parameters, "enable_unsafe_noiommu_mode", 0644, "N\n");
+    bus_get("pci");
+    bus_get("platform");
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "tree.h"
+
+/*
+ * Buses, drivers, devices and IOMMU groups, and how a kernel from 5.19 on treats them. Everything
+ * here needs tree_lock held. Functions return 0 or the negative errno that the kernel would give.
+ */
+struct bus {
+    char *name;
+    struct entry *directory;
+    struct entry *devices;
+    struct entry *drivers;
+    UT_hash_handle hh;
+};
+
+struct driver {
+    char *name;
+    struct bus *bus;
+    struct entry *directory;
+    bool vfio;    /* makes vfio-dev/ and the group's node */
+    bool managed; /* driver_managed_dma: may bind beside a user */
+    bool net;     /* has a network interface below the device */
+    bool fails;   /* probe answers ENODEV */
+};
+
+struct group {
+    unsigned id;
+    struct entry *directory;
+    unsigned members;
+    unsigned vfio_members; /* the node exists while it is not 0 */
+    bool container;        /* claimed by the opener through a container */
+    bool claimed;          /* claimed by decree of a test */
+    UT_hash_handle hh;
+};
+
+struct device {
+    char *name;
+    struct bus *bus;
+    struct driver *driver; /* still set while an unbind hangs, as in the kernel */
+    struct group *group;
+    struct entry *directory;
+    char *driver_override;
+    char *native;      /* the driver that matches it by its ids */
+    int vfio_id;       /* X of vfio-dev/vfioX, -1 if none */
+    unsigned vendor, product, subsystem_vendor, subsystem_product, class;
+    char *modalias;
+    char *uevent;      /* its constant uevent lines */
+    bool locked;       /* the device lock */
+    bool hang_unbind;
+    bool gone;
+    unsigned references; /* one for being in the model, one for each waiter */
+    UT_hash_handle hh;
+};
+
+/* What a scenario says about a new device; strings may be NULL. */
+struct device_spec {
+    const char *bus, *name, *path, *parent, *driver, *native, *group, *compatible, *removable;
+    const char *reset_method, *modalias;
+    unsigned vendor, product, subsystem_vendor, subsystem_product, class, revision;
+    int numa_node;
+};
+
+extern bool kernel_6_1; /* an unbind that hangs hides vfio-dev only at its end, and blocks readers */
+
+void model_initialise(void);
+struct bus *bus_get(const char *name); /* made when new */
+struct driver *driver_get(struct bus *bus, const char *name);
+struct driver *driver_find(struct bus *bus, const char *name);
+/* By its name or a sysfs path; NULL if none. */
+struct device *device_find(const char *name);
+struct group *group_find(unsigned id);
+
+int device_add(const struct device_spec *spec);
+int device_remove(struct device *device);
+/* Moves it without any event; NULL: no group. */
+void device_join(struct device *device, struct group *group);
+struct group *group_get(unsigned id);
+unsigned group_free_id(void);
+
+/* bind.c: matching is checked as a write to the bus's files would; a hung unbind returns late. */
+bool driver_matches(const struct driver *driver, const struct device *device);
+int device_attach_driver(struct device *device, struct driver *driver);
+int device_detach(struct device *device);
+/* The first driver that matches: 1 bound, 0 none, negative errno of a probe. */
+int device_probe(struct device *device);
+void device_lock(struct device *device);
+void device_unlock(struct device *device);
+struct device *device_get(struct device *device);
+void device_put(struct device *device);
+void device_event(struct device *device, const char *action);
+void driver_files(struct driver *driver);
+void bus_files(struct bus *bus);
+void device_files(struct device *device);
+
+/* vfio.c */
+int vfio_attach(struct device *device);
+void vfio_detach_device(struct device *device);
+void vfio_detach_group(struct device *device);
+/* A counted driver holds a member (owner_cnt of drivers). */
+bool group_has_kernel_driver(const struct group *group);
+bool group_user_claimed(struct group *group);
+/* Nodes are made only where this has been set (a folder such as /dev/vfio). */
+void vfio_node_folder(const char *folder);
+int vfio_node_create(unsigned group, unsigned major, unsigned minor);
+void vfio_node_remove(unsigned group);

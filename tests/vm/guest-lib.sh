@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # sets variables for the scenarios
 #
 # What scenarios use inside a test VM. Source it first: . /opt/test/guest-lib.sh
 #
@@ -11,7 +11,7 @@ failures=0
 
 ok() { checks=$((checks + 1)); echo "ok $checks - $*"; }
 not_ok() { checks=$((checks + 1)); failures=$((failures + 1)); echo "not ok $checks - $*"; }
-note() { sed 's/^/# /' <<< "$*"; }
+note() { printf '# %s\n' "${*//$'\n'/$'\n'# }"; }
 
 finish() {
     if [ "$failures" -gt 0 ]; then
@@ -74,7 +74,7 @@ wait_for() {
     shift
     until "$@" > /dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || return 1
-        read -rt 0.1 <> <(:) || true
+        sleep 0.1
     done
 }
 
@@ -127,7 +127,8 @@ release_driver() {
 
 show_groups() {
     local group member
-    for group in $(ls /sys/kernel/iommu_groups | sort -n); do
+    for group in $(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 -printf '%f\n' |
+                       sort -n); do
         for member in $(members_of "$group"); do
             note "group $group: $member $(driver_of "$member")"
         done
@@ -174,17 +175,183 @@ as_user() { # as_user NAME COMMAND...
 
 # ---- dmaownd ----
 
-bus_name=org.dmaownd1
 manager=(org.dmaownd1 /org/dmaownd1 org.dmaownd1.Manager)
+config=$(cat /opt/test/sysconfdir 2> /dev/null || echo /etc)/dmaownd
+policy_file=$config/policy.json
 
-# call METHOD [SIGNATURE ARGUMENT...]: on the Manager; prints busctl's answer.
-call() {
-    local method=$1
+# attempt USER METHOD [SIGNATURE ARGUMENT...]: calls the Manager. Sets answer (JSON, of the values
+# alone), error_name ("" when it worked, without the project's prefix) and error_text.
+attempt() {
+    local user=$1
     shift
-    busctl call "${manager[@]}" "$method" "$@"
+    attempt_on "$user" "${manager[@]}" "$@"
 }
-call_as() { # call_as USER METHOD ...
-    local user=$1 method=$2
+attempt_on() { # attempt_on USER SERVICE OBJECT INTERFACE METHOD ...
+    local user=$1 errors
+    shift
+    errors=$(mktemp)
+    error_name="" error_text=""
+    # Only in its debug output does busctl name an error.
+    if answer=$(as_user "$user" env SYSTEMD_LOG_LEVEL=debug \
+            busctl --json=short call "$@" 2> "$errors"); then
+        answer=$(jq -c .data <<< "$answer")
+    else
+        error_name=$(grep -o 'error-name=[^ ]*' "$errors" | tail -n 1 |
+            sed 's/^error-name=//; s/^org\.dmaownd1\.Error\.//')
+        error_text=$(sed -n 's/^Call failed: //p' "$errors")
+        : "${error_name:=no-answer}"
+    fi
+    rm -f "$errors"
+}
+
+# worked WHAT: the last attempt had no error. refused WHAT NAME: it had this one.
+worked() { is "$1" "${error_name:+$error_name: }$error_text" ""; }
+refused() { is "$1" "$error_name" "$2"; }
+
+# claim USER TARGET[,TARGET...] [OPTION TYPE VALUE]...: attempts a Claim and sets lease, its path.
+# Without a lifetime among the options it is persistent, because busctl is gone at once.
+claim() {
+    local user=$1 targets options
+    IFS=, read -ra targets <<< "$2"
     shift 2
-    as_user "$user" busctl call "${manager[@]}" "$method" "$@"
+    options=("$@")
+    [[ " $* " == *" lifetime "* ]] || options+=(lifetime s persistent)
+    attempt "$user" Claim 'asa{sv}' "${#targets[@]}" "${targets[@]}" \
+        $((${#options[@]} / 3)) "${options[@]}"
+    lease=$(jq -r '.[0] // empty' <<< "${answer:-null}" 2> /dev/null)
+}
+release() { attempt "$1" Release o "$2"; } # release USER LEASE
+
+# explain USER TARGET: sets grantable, reason and findings (JSON).
+explain() {
+    attempt "$1" Explain 'asa{sv}' 1 "$2" 0
+    grantable=$(jq -r '.[0]' <<< "${answer:-null}" 2> /dev/null)
+    reason=$(jq -r '.[1]' <<< "${answer:-null}" 2> /dev/null)
+    findings=$(jq -c '[.[2][] | map_values(.data)]' <<< "${answer:-null}" 2> /dev/null)
+}
+
+# listed GROUP FIELD [USER]: a field of ListGroups: owner verdict count node object.
+listed() {
+    local -A column=([owner]=1 [verdict]=2 [count]=3 [node]=4 [object]=5)
+    attempt "${3:-root}" ListGroups
+    jq -r --argjson group "$1" --argjson column "${column[$2]}" \
+        '.[0][] | select(.[0] == $group) | .[$column]' <<< "${answer:-[[]]}"
+}
+# is_listed GROUP FIELD VALUE [USER], for wait_for.
+is_listed() { [ "$(listed "$1" "$2" "${4:-root}")" = "$3" ]; }
+
+property() { # property OBJECT INTERFACE NAME: JSON, of the value alone
+    busctl --json=short get-property org.dmaownd1 "$1" "org.dmaownd1.$2" "$3" 2> /dev/null |
+        jq -c .data
+}
+has_property() { [ "$(property "$1" "$2" "$3")" = "$4" ]; }
+
+# The user's entry in the node's ACL as it takes effect: "rw-", "---" or nothing.
+access_of() { # access_of USER GROUP
+    getfacl --absolute-names --all-effective "/dev/vfio/$2" 2> /dev/null |
+        sed -n "s/^user:$1:.*#effective:\(.*\)/\1/p"
+}
+has_access() { [ "$(access_of "$1" "$2")" = "$3" ]; }
+
+# What a uid gets from the node: vfio-open's line.
+opens_as() { vfio-open -u "$(id -u "$1")" "/dev/vfio/$2"; }
+can_open() { [[ $(opens_as "$1" "$2") == flags=* ]]; }
+
+# call METHOD ...: as root, on the Manager; prints busctl's answer.
+call() { busctl call "${manager[@]}" "$@"; }
+
+# ---- life of the daemon ----
+
+write_policy() { # write_policy < JSON
+    mkdir -p "$config"
+    cat > "$policy_file"
+}
+
+main_pid() { systemctl show -p MainPID --value dmaownd; }
+is_active() { [ "$(systemctl is-active dmaownd)" = active ]; }
+is_ready_again() { is_active && [ "$(main_pid)" != "$1" ]; } # is_ready_again OLD-PID
+
+kill_daemon() { # SIGKILL, and back by systemd's hand
+    local before
+    before=$(main_pid)
+    systemctl kill --signal=KILL dmaownd
+    wait_for 20 is_ready_again "$before"
+}
+
+# Kernel, policy and daemon as after a boot; the policy comes on standard input. Every scenario
+# begins with it, so that they may run in one machine one after the other.
+fresh_start() {
+    local device
+    systemctl stop dmaownd 2> /dev/null
+    rm -rf /run/dmaownd "$config"
+    for device in /sys/bus/pci/devices/*; do
+        device=${device##*/}
+        [ "$(cat "$(device_path "$device")/driver_override")" = "(null)" ] ||
+            release_driver "$device" 2> /dev/null
+    done
+    udevadm settle --timeout=30
+    write_policy
+    mark_journal
+    systemctl reset-failed dmaownd 2> /dev/null
+    systemctl start dmaownd || {
+        journalctl -u dmaownd --no-pager | tail -n 40 | sed 's/^/# /'
+        bail "dmaownd does not start"
+    }
+}
+
+# ---- journal ----
+
+# Later counts begin here.
+mark_journal() {
+    journalctl --sync
+    journal_cursor=$(journalctl -q -n 1 -o json | jq -r .__CURSOR)
+}
+journal() { # journal FIELD=VALUE...: the entries since the mark, as JSON lines
+    journalctl --sync
+    journalctl -q -o json --after-cursor "$journal_cursor" "$@"
+}
+# journal_count EVENT GROUP
+journal_count() { journal "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | wc -l; }
+has_journal_count() { [ "$(journal_count "$1" "$2")" = "$3" ]; }
+# journal_field EVENT GROUP FIELD: of the newest such entry
+journal_field() {
+    journal "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | tail -n 1 | jq -r --arg f "$3" '.[$f] // ""'
+}
+# All that the journal tells of a group: "denied denied granted ended"
+journal_story() {
+    journal "DMAOWND_GROUP=$1" | jq -r .DMAOWND_EVENT | tr '\n' ' ' | sed 's/ $//'
+}
+
+# ---- signals ----
+
+# Records all signals of the daemon from here on.
+watch_signals() {
+    stop_signals
+    : > /tmp/signals
+    busctl monitor --json=short --match "type='signal',sender='org.dmaownd1'" \
+        > /tmp/signals 2> /tmp/signals.log &
+    signals_pid=$!
+    wait_for 10 grep -q Monitoring /tmp/signals.log
+}
+stop_signals() { [ -z "${signals_pid:-}" ] || { kill "$signals_pid"; signals_pid=""; } 2> /dev/null; }
+# signals MEMBER: the arguments of each such signal, one JSON array a line
+signals() { jq -c --arg m "$1" 'select(.member == $m) | .payload.data' /tmp/signals 2> /dev/null; }
+has_signals() { [ "$(signals "$1" | wc -l)" -ge "$2" ]; } # has_signals MEMBER COUNT
+
+# ---- things that stay ----
+
+# hold NAME COMMAND...: starts it in the background and waits for its first line, in held[NAME].
+declare -A held=() held_pid=()
+hold() {
+    local name=$1
+    shift
+    "$@" > "/tmp/hold.$name" 2>&1 < /dev/null &
+    held_pid[$name]=$!
+    wait_for 20 test -s "/tmp/hold.$name"
+    held[$name]=$(cat "/tmp/hold.$name")
+}
+let_go() { # let_go NAME
+    kill "${held_pid[$1]}" 2> /dev/null
+    wait "${held_pid[$1]}" 2> /dev/null
+    return 0
 }

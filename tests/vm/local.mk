@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 EXTRA_DIST += \
 	tests/install-deps \
+	%D%/all \
 	%D%/prepare \
 	%D%/run \
 	%D%/guest-lib.sh \
@@ -10,6 +11,14 @@ EXTRA_DIST += \
 	%D%/guest/qemu-exit.c \
 	%D%/guest/tty-drain.c \
 	%D%/guest/vfio-open.c \
+	%D%/guest/bus-client.c \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
-	%D%/scenario-kernel.sh
+	%D%/demo.sh \
+	%D%/scenario-claim.sh \
+	%D%/scenario-daemon.sh \
+	%D%/scenario-hotplug.sh \
+	%D%/scenario-kernel.sh \
+	%D%/scenario-lease.sh \
+	%D%/scenario-policy.sh \
+	%D%/scenario-virtio-iommu.sh

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The kernel without dmaownd: what the other scenarios take for granted of it and of this harness.
+# shellcheck source=tests/vm/guest-lib.sh disable=SC2154
 . /opt/test/guest-lib.sh
 
 modprobe vfio-pci

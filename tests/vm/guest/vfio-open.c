@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vfio-open [-u UID] [-g GID] [-h] [-d DEVICE] NODE
+/* vfio-open [-u UID] [-g GID] [-h] [-c] [-d DEVICE] NODE
  *
  * Opens a VFIO group node and prints what the kernel says of it, on one line:
  *     flags=0xN            the flags of VFIO_GROUP_GET_STATUS (1 viable, 2 container set)
  *     open: ERRNO          the node did not open
  *     container: ERRNO ... a later step failed
  * -u, -g  become this uid and gid first (no other groups)
- * -h      hold the node open until end of file on standard input; "held" is printed first
+ * -h      hold the node open until killed; " held" is printed behind the flags
  * -c      also put the group into a container: the kernel's own claim
  * -d      also open this device of the group (needs a container and the type 1 IOMMU): while
  *         it is open, an unbind of the device hangs in the kernel
@@ -54,7 +54,6 @@ static int become(long uid, long gid) {
 
 static int visit(const char *node, bool claim, bool hold, const char *device) {
     struct vfio_group_status status = {.argsz = sizeof(status)};
-    char byte;
 
     int group = open(node, O_RDWR | O_CLOEXEC);
     if (group < 0)
@@ -65,8 +64,8 @@ static int visit(const char *node, bool claim, bool hold, const char *device) {
         return step_failed("status");
     printf("flags=0x%x%s\n", status.flags, hold ? " held" : "");
     fflush(stdout);
-    while (hold && read(STDIN_FILENO, &byte, 1) > 0)
-        ;
+    if (hold)
+        pause();
     return 0;
 }
 

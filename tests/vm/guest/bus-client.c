@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bus-client VERB ...: callers that busctl cannot play, on the system bus.
+ *
+ * hold TARGET [OPTION=TEXT | OPTION:=NUMBER]...
+ *     Claims TARGET with these options (text s, number t), prints the lease's path and keeps the
+ *     connection until killed.
+ * burst COUNT
+ *     Sends COUNT calls of Explain without waiting, then prints how many were answered with
+ *     success and how many with an error: "N answered, M refused".
+ * deaf COUNT
+ *     Sends COUNT calls of ListGroups, prints "sent", and never reads an answer until killed.
+ * vanish TARGET
+ *     Sends a Claim (lifetime persistent) and goes without waiting for the answer.
+ *
+ * Ends with 0; with 1 on an error, which is printed as NAME: TEXT. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#define SERVICE "org.dmaownd1"
+#define OBJECT "/org/dmaownd1"
+#define MANAGER "org.dmaownd1.Manager"
+
+static int fail(const char *what, int error) {
+    printf("%s: %s\n", what, strerror(-error));
+    return 1;
+}
+
+static int append_option(sd_bus_message *call, char *option) {
+    char *value = strchr(option, '=');
+    if (!value)
+        return -22;
+    *value++ = 0;
+    size_t length = strlen(option);
+    if (length > 0 && option[length - 1] == ':') {
+        option[length - 1] = 0;
+        return sd_bus_message_append(call, "{sv}", option, "t", strtoull(value, NULL, 10));
+    }
+    return sd_bus_message_append(call, "{sv}", option, "s", value);
+}
+
+static int make_call(sd_bus *bus, const char *method, const char *target, char **options,
+                     sd_bus_message **ret) {
+    sd_bus_message *call = NULL;
+    int r = sd_bus_message_new_method_call(bus, &call, SERVICE, OBJECT, MANAGER, method);
+    if (r >= 0)
+        r = sd_bus_message_append(call, "as", 1, target);
+    if (r >= 0)
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+    for (; r >= 0 && options && *options; options++)
+        r = append_option(call, *options);
+    if (r >= 0)
+        r = sd_bus_message_close_container(call);
+    *ret = call;
+    return r;
+}
+
+static int hold(sd_bus *bus, const char *target, char **options) {
+    sd_bus_message *call, *reply = NULL;
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    const char *lease;
+
+    int r = make_call(bus, "Claim", target, options, &call);
+    if (r < 0)
+        return fail("claim", r);
+    r = sd_bus_call(bus, call, 0, &error, &reply);
+    if (r < 0) {
+        printf("%s: %s\n", error.name, error.message);
+        return 1;
+    }
+    r = sd_bus_message_read(reply, "o", &lease);
+    if (r < 0)
+        return fail("answer", r);
+    printf("%s\n", lease);
+    fflush(stdout);
+    pause();
+    return 0;
+}
+
+static unsigned answered, refused;
+
+static int count_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    (void)userdata, (void)error;
+    if (sd_bus_message_is_method_error(reply, NULL))
+        refused++;
+    else
+        answered++;
+    return 0;
+}
+
+static int burst(sd_bus *bus, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        sd_bus_message *call;
+        int r = make_call(bus, "Explain", "0", NULL, &call);
+        if (r >= 0)
+            r = sd_bus_call_async(bus, NULL, call, count_answer, NULL, 60 * 1000000ULL);
+        if (r < 0)
+            return fail("burst", r);
+        sd_bus_message_unref(call);
+    }
+    while (answered + refused < count) {
+        int r = sd_bus_process(bus, NULL);
+        if (r == 0)
+            r = sd_bus_wait(bus, UINT64_MAX);
+        if (r < 0)
+            return fail("process", r);
+    }
+    printf("%u answered, %u refused\n", answered, refused);
+    return 0;
+}
+
+static int deaf(sd_bus *bus, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        sd_bus_message *call;
+        int r = sd_bus_message_new_method_call(bus, &call, SERVICE, OBJECT, MANAGER, "ListGroups");
+        if (r >= 0)
+            r = sd_bus_send(bus, call, NULL);
+        if (r < 0)
+            break; /* our own queue is full, because the bus stopped reading: enough */
+        sd_bus_message_unref(call);
+    }
+    puts("sent");
+    fflush(stdout);
+    pause();
+    return 0;
+}
+
+static int vanish(sd_bus *bus, const char *target) {
+    char lifetime[] = "lifetime=persistent", *options[] = {lifetime, NULL};
+    sd_bus_message *call;
+    int r = make_call(bus, "Claim", target, options, &call);
+    if (r >= 0)
+        r = sd_bus_send(bus, call, NULL);
+    if (r >= 0)
+        r = sd_bus_flush(bus);
+    return r < 0 ? fail("vanish", r) : 0;
+}
+
+int main(int argc, char **argv) {
+    sd_bus *bus;
+
+    if (argc < 3)
+        return 2;
+    int r = sd_bus_open_system(&bus);
+    if (r < 0)
+        return fail("bus", r);
+    if (!strcmp(argv[1], "hold"))
+        return hold(bus, argv[2], argv + 3);
+    if (!strcmp(argv[1], "burst"))
+        return burst(bus, atoi(argv[2]));
+    if (!strcmp(argv[1], "deaf"))
+        return deaf(bus, atoi(argv[2]));
+    if (!strcmp(argv[1], "vanish"))
+        return vanish(bus, argv[2]);
+    return 2;
+}

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 enum kernel_model {
-    KERNEL_MODEL_CLAIM,    /* 5.19 and later: a driver's bind and a user's claim exclude each other */
+    KERNEL_MODEL_CLAIM,    /* 5.19 and later: a driver's bind and a user's claim are exclusive */
     KERNEL_MODEL_NOTIFIER, /* before: a wrong bind stops the host */
     KERNEL_MODEL_NONE,     /* no IOMMU: no groups */
 };

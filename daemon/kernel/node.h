@@ -53,3 +53,13 @@ int node_watch_new(struct node_watch **ret);
 struct node_watch *node_watch_free(struct node_watch *watch);
 int node_watch_fd(const struct node_watch *watch);
 int node_watch_receive(struct node_watch *watch, node_event_handler *handler, void *userdata);
+
+/* The daemon itself has just opened and closed the node (node_ask_kernel said viable or not): of
+ * the events that wait now, one OPENED and one CLOSED of it are not reported. A node is open once
+ * at a time, so these are its own, or such as can not be told from them. To be called before the
+ * next node_watch_receive. 0 or -ENOMEM. */
+int node_watch_skip(struct node_watch *watch, uint32_t id);
+
+/* For tests: other folders than /dev/vfio and /run/udev. The strings are borrowed for good. */
+void node_use_folders(const char *nodes, const char *udev);
+const char *node_folder(void);

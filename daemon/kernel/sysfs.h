@@ -11,7 +11,8 @@
 #include "model/device.h"
 #include "model/group.h"
 
-/* Room for the strings of one device's facts. */
+/* Room for the strings of one device's facts. Each is valid printable UTF-8, but for path, which is
+ * as the kernel says. After a failed reading the content means nothing. */
 struct device_reading {
     struct device_facts facts; /* points into the buffers below */
     char path[1024];

@@ -51,7 +51,8 @@ struct audit *audit_free(struct audit *audit);
  * the journal does not take goes to standard error. */
 void audit_write(struct audit *audit, const struct audit_event *event);
 
-/* Writes a denial while event->uid has budget left (20 in 60 s), else counts it. now: monotonic, µs. */
+/* Writes a denial while the caller (claimant_uid, else uid) has budget left (20 in 60 s), else
+ * counts it. now: monotonic, µs. */
 void audit_write_denial(struct audit *audit, const struct audit_event *event, uint64_t now);
 
 /* Writes one summary for each uid whose window has passed with denials uncounted, and forgets idle

@@ -14,13 +14,15 @@ struct state;
  * it. boot_id: of this boot, files of another boot are removed with a line in the log. */
 int state_open(const char *directory, const char *boot_id, struct state **ret);
 struct state *state_close(struct state *state);
+DEFINE_CLEANUP(struct state *, state_close)
 
-/* Writes or replaces the lease's file, atomically. 0 or a negative errno. */
+/* Writes or replaces the lease's file, atomically. 0 or a negative errno; -EINVAL or -EFBIG if the
+ * lease is beyond what state_load would take back (state-json.h has the limits). */
 int state_save(struct state *state, const struct lease *lease);
 /* Removes the lease's file; it is no error if there is none. */
 int state_remove(struct state *state, uint64_t id);
 
-/* Reads every lease of this boot into book. A file that is truncated, hostile or too large (64 KiB)
+/* Reads every lease of this boot into book. A file that is truncated, hostile or too large (1 MiB)
  * is moved to NAME.bad, named in the log, and left out; *ret_bad counts those. */
 int state_load(struct state *state, struct lease_book *book, unsigned *ret_bad);
 

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+noinst_LIBRARIES += daemon/kernel/libkernel.a
+daemon_kernel_libkernel_a_SOURCES = \
+	daemon/kernel/features.c daemon/kernel/features.h \
+	daemon/kernel/node-acl.c daemon/kernel/node-acl.h \
+	daemon/kernel/node-watch.c daemon/kernel/node.c daemon/kernel/node.h \
+	daemon/kernel/path.c daemon/kernel/path.h \
+	daemon/kernel/sysfs-list.c daemon/kernel/sysfs.c daemon/kernel/sysfs.h \
+	daemon/kernel/uevent.c daemon/kernel/uevent.h

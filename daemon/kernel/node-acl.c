@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/node-acl.h"
+
+#include <acl/libacl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/acl.h>
+#include <sys/stat.h>
+
+#include "util/cleanup.h"
+
+/* "/proc/self/fd/" and a number. */
+#define FD_PATH_SIZE 32
+
+static void fd_path(int fd, char *ret) {
+    snprintf(ret, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+static void acl_freep(acl_t *acl) {
+    if (*acl)
+        (void)acl_free(*acl);
+}
+
+static void qualifier_freep(void **qualifier) {
+    if (*qualifier)
+        (void)acl_free(*qualifier);
+}
+
+static bool entry_allows(acl_entry_t entry) {
+    acl_permset_t permissions;
+
+    /* What can not be read is taken to allow. */
+    return acl_get_permset(entry, &permissions) < 0 ||
+           acl_get_perm(permissions, ACL_READ) != 0 || acl_get_perm(permissions, ACL_WRITE) != 0;
+}
+
+static int add_named(acl_entry_t entry, acl_tag_t tag, struct node_facts *facts) {
+    _cleanup_(qualifier_freep) void *qualifier = acl_get_qualifier(entry);
+
+    if (!qualifier)
+        return -errno;
+    if (facts->n_entries == NODE_ENTRIES_MAX) {
+        facts->too_many_entries = true;
+        return 0;
+    }
+    facts->entries[facts->n_entries++] = (struct node_entry){
+        .is_group = tag == ACL_GROUP,
+        .id = *(id_t *)qualifier,
+        .access = entry_allows(entry),
+    };
+    return 0;
+}
+
+static int add_entry(acl_entry_t entry, struct node_facts *facts, bool *mask_allows) {
+    acl_tag_t tag;
+
+    if (acl_get_tag_type(entry, &tag) < 0)
+        return -errno;
+    if (tag == ACL_USER || tag == ACL_GROUP)
+        return add_named(entry, tag, facts);
+    bool allows = entry_allows(entry);
+    if (tag == ACL_USER_OBJ)
+        facts->owner_access = allows;
+    else if (tag == ACL_GROUP_OBJ)
+        facts->group_access = allows;
+    else if (tag == ACL_MASK)
+        *mask_allows = allows;
+    else
+        facts->other_access = allows;
+    return 0;
+}
+
+/* What the entries give, without what the mask takes away. A mask of r-- over an entry of -w- is
+ * taken to allow: nobody writes such a thing, and it errs on the safe side. */
+static int read_entries(acl_t acl, struct node_facts *facts) {
+    bool mask_allows = true;
+    acl_entry_t entry;
+    int r, which = ACL_FIRST_ENTRY;
+
+    while ((r = acl_get_entry(acl, which, &entry)) > 0) {
+        r = add_entry(entry, facts, &mask_allows);
+        if (r < 0)
+            return r;
+        which = ACL_NEXT_ENTRY;
+    }
+    if (r < 0)
+        return -errno;
+    if (mask_allows)
+        return 0;
+    facts->group_access = false;
+    for (size_t i = 0; i < facts->n_entries; i++)
+        facts->entries[i].access = false;
+    return 0;
+}
+
+int node_acl_read(int node, mode_t mode, struct node_facts *facts) {
+    char path[FD_PATH_SIZE];
+
+    fd_path(node, path);
+    _cleanup_(acl_freep) acl_t acl = acl_get_file(path, ACL_TYPE_ACCESS);
+    if (acl)
+        return read_entries(acl, facts);
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return -errno;
+    facts->owner_access = mode & (S_IRUSR | S_IWUSR);
+    facts->group_access = mode & (S_IRGRP | S_IWGRP);
+    facts->other_access = mode & (S_IROTH | S_IWOTH);
+    return 0;
+}
+
+static int acl_append(acl_t *acl, acl_tag_t tag, const id_t *id, bool allow) {
+    acl_permset_t permissions;
+    acl_entry_t entry;
+
+    if (acl_create_entry(acl, &entry) < 0 || acl_set_tag_type(entry, tag) < 0)
+        return -errno;
+    if (id && acl_set_qualifier(entry, id) < 0)
+        return -errno;
+    if (acl_get_permset(entry, &permissions) < 0)
+        return -errno;
+    if (!allow)
+        return 0;
+    if (acl_add_perm(permissions, ACL_READ) < 0 || acl_add_perm(permissions, ACL_WRITE) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Owner, group and other; with uid not NULL also its entry, and the mask that lets it count. */
+static int write_acl(int node, bool owner, const uid_t *uid) {
+    _cleanup_(acl_freep) acl_t acl = acl_init(5);
+    char path[FD_PATH_SIZE];
+
+    if (!acl)
+        return -errno;
+    int r = acl_append(&acl, ACL_USER_OBJ, NULL, owner);
+    if (r >= 0)
+        r = acl_append(&acl, ACL_GROUP_OBJ, NULL, false);
+    if (r >= 0)
+        r = acl_append(&acl, ACL_OTHER, NULL, false);
+    if (r >= 0 && uid)
+        r = acl_append(&acl, ACL_USER, uid, true);
+    if (r >= 0 && uid)
+        r = acl_append(&acl, ACL_MASK, NULL, true);
+    if (r < 0)
+        return r;
+    fd_path(node, path);
+    return acl_set_file(path, ACL_TYPE_ACCESS, acl) < 0 ? -errno : 0;
+}
+
+int node_acl_grant(int node, uid_t owner, uid_t uid) {
+    return write_acl(node, owner == 0 || owner == uid, &uid);
+}
+
+int node_acl_clear(int node) {
+    return write_acl(node, true, NULL);
+}

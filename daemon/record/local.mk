@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+noinst_LIBRARIES += daemon/record/librecord.a
+daemon_record_librecord_a_SOURCES = \
+	daemon/record/audit.c daemon/record/audit.h \
+	daemon/record/denials.c daemon/record/denials.h \
+	daemon/record/entry.c daemon/record/entry.h daemon/record/log.c \
+	daemon/record/message-ids.h \
+	daemon/record/state-json.c daemon/record/state-json.h \
+	daemon/record/state.c daemon/record/state.h

@@ -51,3 +51,5 @@ endif
 %C%_mktree_LDFLAGS = -pthread
 
 EXTRA_DIST += %D%/default.scenario
+dist_check_SCRIPTS += %D%/check-fakekernel.sh
+TESTS += %D%/check-fakekernel.sh

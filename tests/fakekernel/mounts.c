@@ -47,6 +47,14 @@ static const char BUS[] =
     "  <include ignore_missing=\"yes\">%s</include>\n"
     "</busconfig>\n";
 
+/* What dmaownd looks for: the kernel of the fake enforces ownership, whatever the host's does. */
+static const char KALLSYMS[] = "0000000000000000 T iommu_group_alloc\n"
+                               "0000000000000000 T iommu_group_claim_dma_owner\n"
+                               "0000000000000000 T vfio_container_attach_group\t[vfio]\n";
+static const char INTERRUPTS[] = "            CPU0       CPU1\n"
+                                 "   1:          0          9  IR-IO-APIC   1-edge      i8042\n"
+                                 "  24:          0          7  IR-PCI-MSI 65536-edge    xhci_hcd\n";
+
 static int failed(const char *what) {
     int r = -errno;
 
@@ -123,6 +131,8 @@ static int make_run(void) {
     write_file("/run/udev/data/c1:3", "I:1\nE:ID_FAKE=1\n");
     write_file("/run/udev/data/c1:5", "I:1\n");
     write_file("/run/fakekernel/passwd", PASSWD);
+    write_file("/run/fakekernel/kallsyms", KALLSYMS);
+    write_file("/run/fakekernel/interrupts", INTERRUPTS);
     return write_file("/run/fakekernel/group", GROUP);
 }
 
@@ -156,6 +166,16 @@ int mounts_prepare(const char *tree) {
     if (mount("/run/fakekernel/passwd", "/etc/passwd", NULL, MS_BIND, NULL) < 0 ||
         mount("/run/fakekernel/group", "/etc/group", NULL, MS_BIND, NULL) < 0)
         return failed("/etc/passwd");
+    return 0;
+}
+
+int mounts_proc(void) {
+    if (mount("proc", "/proc", "proc", 0, NULL) < 0)
+        return failed("/proc");
+    if (mount("/run/fakekernel/kallsyms", "/proc/kallsyms", NULL, MS_BIND, NULL) < 0)
+        return failed("/proc/kallsyms");
+    if (mount("/run/fakekernel/interrupts", "/proc/interrupts", NULL, MS_BIND, NULL) < 0)
+        return failed("/proc/interrupts");
     return 0;
 }
 

@@ -8,5 +8,10 @@
  * fake one, or a plain tree's folder. 0 or negative errno, reported on stderr.
  */
 int mounts_prepare(const char *tree);
+/*
+ * A /proc for the caller's pid namespace, in the caller's own mount namespace, with the kernel symbols
+ * and interrupts in /run/fakekernel/kallsyms and interrupts, which a test may write to.
+ */
+int mounts_proc(void);
 /* Bus configuration of the system type, with a policy file included if it exists. */
 int mounts_bus_config(const char *path, const char *policy);

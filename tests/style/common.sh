@@ -28,6 +28,6 @@ finish() {
 sources() {
     local names=() pattern
     for pattern; do names+=(-o -name "$pattern"); done
-    find daemon client dbus systemd policy tests m4 .ci build-aux Makefile.am configure.ac \
+    find daemon client dbus systemd policy tests m4 .ci build-aux/version build-aux/substitute Makefile.am configure.ac \
         -type f \( "${names[@]:1}" \) 2>/dev/null | LC_ALL=C sort
 }

@@ -98,7 +98,7 @@ static int print_change(FILE *line, const char *separator, const char *key, json
     fprintf(line, "%s", separator);
     for (const char *at = key; *at; at++)
         fputc(*at == '_' ? ' ' : *at, line);
-    if (old && strings_contain((char *const *)told_with_old, key))
+    if (old && strcmp(old, new) != 0 && strings_contain((char *const *)told_with_old, key))
         fprintf(line, " %s -> %s", old, new);
     else
         fprintf(line, " %s", new);
@@ -159,7 +159,7 @@ static const struct sentence {
     const char *keys[5];
     const char *between[5];
 } sentences[] = {
-    {"lease-granted", {"object", "groups", "uid"}, {"lease ", ": granted, groups ", ", to ", ""}},
+    {"lease-granted", {"object", "uid", "groups"}, {"lease ", ": granted to ", ", groups ", ""}},
     {"lease-revoking", {"object", "seconds"}, {"lease ", ": must end within ", " s"}},
     {"lease-ended", {"object", "reason", "groups"}, {"lease ", ": ended, ", ", groups ", ""}},
     {"conflict",

@@ -7,13 +7,13 @@
 
 /* Whom --uid means differs, so each verb says it itself. */
 #define CLAIM_OPTIONS                                                                              \
-    {"lifetime", 'l', "WORD", "connection, fd, process, unit or persistent (default)"},            \
+    {"lifetime", 'l', "WORD", "persistent (default), connection, fd, process, unit"},              \
         {"ttl", 't', "TIME", "end after so many seconds; or 10m, 2h, 7d, 1w"},                     \
         {"mode", 'm', "MODE", "path (default) or fd"},                                             \
         {"interface", 'i', "WORD", "group (default where it exists) or cdev"},                     \
         {"key", 'k', "KEY", "the same key again gives the same lease"},                            \
         {"comment", 'c', "TEXT", "for the record, at most 256 bytes"},                             \
-        {"option", 'o', "NAME=VALUE", "any option of the call; NAME:TYPE=VALUE for a new one"}
+        {"option", 'o', "NAME=VALUE", "any option of the call, or NAME:TYPE=VALUE"}
 
 /* One entry of the a{sv}. */
 struct call_option {

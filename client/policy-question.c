@@ -78,7 +78,7 @@ static void device_facts(json_object *json, const char **compatible, const char 
     *ret = (struct policy_device){
         .bus = text_or_null(json, "bus"),
         .name = text_or_null(json, "name"),
-        .path = text_or_null(json, "sysfs_path"),
+        .path = string_after(json_text(json, "sysfs_path"), "/sys/"),
         .driver = text_or_null(json, "driver"),
         .modalias = text_or_null(json, "modalias"),
         .compatible = n > 0 ? compatible : NULL,

@@ -98,10 +98,6 @@ static int table_add_columns(struct libscols_table *table, const struct column *
             scols_table_new_column(table, columns[i].title, columns[i].wrap ? 0.5 : 0, flags);
         if (!column)
             return -1;
-        /* The text is escaped already; the library would escape the backslashes again. */
-        int r = scols_column_set_safechars(column, "\\");
-        if (r < 0)
-            return r;
     }
     return 0;
 }
@@ -154,6 +150,8 @@ enum exit_status table_print(const struct client *client, const struct column *c
 
     if (!table || table_add_columns(table, columns, n_columns, children != NULL) < 0 ||
         scols_table_enable_colors(table, client->color) < 0 ||
+        /* The text is escaped already; the library would escape the backslashes again. */
+        scols_table_enable_noencoding(table, true) < 0 ||
         table_fill(table, client, columns, n_columns, rows, children) < 0)
         return client_fail_memory(client);
     if (scols_table_is_empty(table))

@@ -51,6 +51,16 @@ static int monitor_print(struct monitor *monitor, json_object *event) {
     return 0;
 }
 
+/* The lease of an event that has one, by number too. */
+static int add_lease_number(json_object *event) {
+    const char *path = json_text(event, "object");
+    uint64_t id;
+
+    if (parse_u64(path_basename(path), &id) < 0)
+        return 0;
+    return json_set(event, "lease", json_object_new_uint64(id));
+}
+
 static int read_manager_signal(struct monitor *monitor, sd_bus_message *signal, size_t index) {
     json_object *value, *event = event_new(manager_signals[index].event);
     int r = event ? 0 : -ENOMEM;
@@ -63,6 +73,8 @@ static int read_manager_signal(struct monitor *monitor, sd_bus_message *signal, 
         if (r >= 0)
             r = json_set(event, key, value);
     }
+    if (r >= 0)
+        r = add_lease_number(event);
     if (r < 0) {
         json_object_put(event);
         return r;

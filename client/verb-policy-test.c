@@ -120,6 +120,11 @@ static int answer_set_source(json_object *answer) {
     return json_set_text(answer, "source", *rule ? source : "");
 }
 
+/* 0 stands for no limit. */
+static char *limit_format(json_object *value) {
+    return json_object_get_int64(value) == 0 ? strdup("-") : value_format(value);
+}
+
 static enum exit_status print_result(const struct client *client, json_object *result) {
     static const struct column columns[] = {
         {.title = "DEVICE", .key = "device"},
@@ -132,8 +137,8 @@ static enum exit_status print_result(const struct client *client, json_object *r
         {.title = "Lifetimes", .key = "lifetimes"},
         {.title = "Must be", .key = "require"},
         {.title = "Detach", .key = "detach"},
-        {.title = "Longest time (s)", .key = "max_ttl"},
-        {.title = "Most leases", .key = "max_leases"},
+        {.title = "Longest time (s)", .key = "max_ttl", .format = limit_format},
+        {.title = "Most leases", .key = "max_leases", .format = limit_format},
     };
     json_object *answers = json_member(result, "devices"), *terms = json_member(result, "terms");
 
@@ -201,7 +206,7 @@ static enum exit_status test_run(struct client *client, const struct arguments *
 
 static const struct verb_option test_options[] = {
     {"uid", 'u', "USER", "who is asked about, by name or number"},
-    {"gid", 'g', "GROUP", "in this group instead of the user's own; repeatable"},
+    {"gid", 'g', "GROUP", "in this group, not the user's own; repeatable"},
     {"unit", 0, "UNIT", "running in this system unit"},
     {"file", 'f', "FILE", "this policy file, not the folder's; repeatable"},
     {"config", 0, "DIR", "the policy's folder, not " SYSCONFDIR "/dmaownd"},

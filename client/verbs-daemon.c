@@ -6,6 +6,7 @@
 #include "client/json.h"
 #include "client/table.h"
 #include "client/verbs-groups.h"
+#include "util/string.h"
 
 /* ---- reload, rescan ------------------------------------------------------------------------ */
 
@@ -80,19 +81,22 @@ static enum exit_status status_read(struct client *client, json_object **ret) {
     return STATUS_DONE;
 }
 
-/* {"none": 1, "kernel": 2} as "1 none, 2 kernel"; what is 0 is left out. */
-static void print_counts(const char *title, json_object *counts) {
-    const char *separator = "";
+/* {"none": 1, "kernel": 2, "user": 0} as "1 none, 2 kernel". */
+static char *counts_format(json_object *counts) {
+    _cleanup_(freep) char *text = NULL;
 
-    printf("%16s: ", title);
     json_object_object_foreach(counts, word, count) {
         int64_t n = json_object_get_int64(count);
         if (n == 0)
             continue;
-        printf("%s%lld %s", separator, (long long)n, word);
-        separator = ", ";
+        char *longer = string_format("%s%s%lld %s", text ? text : "", text ? ", " : "",
+                                     (long long)n, word);
+        if (!longer)
+            return NULL;
+        free(text);
+        text = longer;
     }
-    printf("%s\n", *separator ? "" : "none");
+    return text ? TAKE_POINTER(text) : strdup("-");
 }
 
 static enum exit_status status_run(struct client *client, const struct arguments *arguments) {
@@ -102,7 +106,10 @@ static enum exit_status status_run(struct client *client, const struct arguments
         {.title = "Policy", .key = "policy_generation"},
         {.title = "Policy files", .key = "policy_files"},
         {.title = "Groups", .key = "group_count"},
+        {.title = "Owners", .key = "owners", .format = counts_format},
+        {.title = "For you", .key = "verdicts", .format = counts_format},
         {.title = "Leases", .key = "lease_count"},
+        {.title = "Lease states", .key = "leases", .format = counts_format},
     };
     _cleanup_(json_putp) json_object *manager = NULL;
     enum exit_status status = status_read(client, &manager);
@@ -111,11 +118,7 @@ static enum exit_status status_run(struct client *client, const struct arguments
         return status;
     if (client->json)
         return json_print(manager, false) < 0 ? client_fail_memory(client) : STATUS_DONE;
-    status = list_print(client, lines, ELEMENTS_OF(lines), manager);
-    print_counts("Owners", json_member(manager, "owners"));
-    print_counts("For you", json_member(manager, "verdicts"));
-    print_counts("Lease states", json_member(manager, "leases"));
-    return status;
+    return list_print(client, lines, ELEMENTS_OF(lines), manager);
 }
 
 const struct verb verb_status = {

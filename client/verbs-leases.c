@@ -54,7 +54,7 @@ static enum exit_status claim_run(struct client *client, const struct arguments 
 
 static const struct verb_option claim_options[] = {
     CLAIM_OPTIONS,
-    {"uid", 'u', "USER", "who gets access, if not you; a rule must delegate to that user"},
+    {"uid", 'u', "USER", "who gets access (a rule must delegate to that user)"},
     {NULL},
 };
 

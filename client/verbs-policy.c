@@ -53,7 +53,8 @@ static enum exit_status check_run(struct client *client, const struct arguments 
     if (printed != STATUS_DONE)
         return printed;
     if (status == STATUS_DONE && !client->json && report.n_messages == 0)
-        printf("%zu rules, no errors\n", policy_rule_count(policy));
+        printf("%zu rule%s, no errors\n", policy_rule_count(policy),
+               policy_rule_count(policy) == 1 ? "" : "s");
     return status;
 }
 
@@ -66,8 +67,8 @@ const struct verb verb_policy_check = {
     .name = "policy check",
     .synopsis = "[FILE...]",
     .summary = "Checks policy files strictly, without the daemon",
-    .help = "Prints FILE:LINE:COLUMN: SEVERITY: TEXT for every fault. Files that are named are\n"
-            "read as one policy, in this order. Users and groups must be known here.\n"
+    .help = "Prints FILE:LINE:COLUMN: SEVERITY: TEXT for every fault. Files that are named\n"
+            "are read as one policy, in this order. Users and groups must be known here.\n"
             "Exit status: 0 without errors, 1 with errors.\n",
     .options = check_options,
     .json = true,

@@ -211,8 +211,8 @@ static void check_bus(struct compiler *compiler, const struct policy_match *matc
         for (enum match_key k = 0; k < MATCH_KEYS; k++)
             if (match_key_is_pci(k) && string_equal(match_key_to_string(k), key))
                 compile_fault(compiler, document_key_location(value),
-                              "\"%s\" is known of PCI devices only, but \"bus\" is another, so that "
-                              "the rule can never apply; remove one of the two.", key);
+                              "\"%s\" is known of PCI devices only, but \"bus\" is another, so "
+                              "that the rule can never apply; remove one of the two.", key);
     }
 }
 

@@ -188,7 +188,8 @@ static int compile_name(struct compiler *compiler, struct json_object *object) {
     struct json_object *value;
 
     if (!json_object_object_get_ex(object, "name", &value)) {
-        _cleanup_(freep) char *name = string_format("%s:%u", compiler->file, rule->line);
+        _cleanup_(freep) char *name = string_format("%s:%u:%u", compiler->file, rule->line,
+                                                        rule->column);
         rule->name = name ? policy_copy_string(compiler->policy, name) : NULL;
         return rule->name ? 0 : -ENOMEM;
     }
@@ -250,7 +251,7 @@ int compile_rule(struct compiler *compiler, struct json_object *object) {
 
     *rule = (struct policy_rule){ .file = compiler->file, .line = at.line, .column = at.column };
     compiler->rule_name[0] = 0;
-    if (!value_is(compiler, "rules", object, json_type_object))
+    if (!value_is(compiler, "an entry of rules", object, json_type_object))
         return 0;
     int r = compile_name(compiler, object);
     if (r < 0)

@@ -26,8 +26,9 @@ static void compile_limit(struct compiler *compiler, size_t i, struct json_objec
 
     if (compiler->limit_files[i]) {
         compile_fault(compiler, document_key_location(value),
-                      "The limit \"%s\" is set already in %s, line %u; keep one of the two.",
-                      limit_keys[i], compiler->limit_files[i], compiler->limits[i].line);
+                      "The limit \"%s\" is set already at %s:%u:%u; keep one of the two.",
+                      limit_keys[i], compiler->limit_files[i], compiler->limits[i].line,
+                      compiler->limits[i].column);
         return;
     }
     compiler->limit_files[i] = compiler->file;
@@ -138,9 +139,9 @@ static bool check_name(struct compiler *compiler, const struct policy_rule *rule
     if (!rule->name || !*rule->name || !string_equal(rule->name, earlier->name))
         return true;
     report_add(compiler->report, POLICY_ERROR, rule->file, rule_location(rule),
-               "Rule \"%s\": an earlier rule in %s, line %u, has the same name, but the log and "
+               "Rule \"%s\": an earlier rule at %s:%u:%u has the same name, but the log and "
                "max_leases tell rules apart by name; rename one.", rule->name, earlier->file,
-               earlier->line);
+               earlier->line, earlier->column);
     return false;
 }
 
@@ -153,9 +154,9 @@ static bool check_reach(struct compiler *compiler, const struct policy_rule *rul
     if (rule->subjects->incomplete || !rule_covers(earlier, rule))
         return true;
     report_add(compiler->report, POLICY_ERROR, rule->file, rule_location(rule),
-               "Rule \"%s\": it can never apply, because rule \"%s\" in %s, line %u, stands before "
-               "it with the same or a wider match and subjects; move it up or remove it.",
-               rule->name, earlier->name, earlier->file, earlier->line);
+               "Rule \"%s\": it can never apply, because rule \"%s\" at %s:%u:%u stands before it "
+               "with the same or a wider match and subjects; move it up or remove it.",
+               rule->name, earlier->name, earlier->file, earlier->line, earlier->column);
     return false;
 }
 

@@ -79,7 +79,8 @@ static void walk_string(struct walker *walker) {
     char quote = peek(walker);
 
     if (quote != '"')
-        FAULT(walker, start, "A string or key stands in single quotes; JSON knows only \"double\" ones.");
+        FAULT(walker, start, "A string or key stands in single quotes; JSON knows only \"double\" "
+              "ones.");
     step(walker);
     while (walker->at < walker->end && peek(walker) != quote) {
         if ((unsigned char)peek(walker) < 0x20)
@@ -87,8 +88,8 @@ static void walk_string(struct walker *walker) {
                   "tab, for example); end the string before it or remove it.");
         if (peek(walker) == '\\') {
             if (walker->end - walker->at >= 6 && memcmp(walker->at, "\\u0000", 6) == 0)
-                FAULT(walker, walker->here, "A string holds \\u0000, at which every name would end; "
-                      "remove it.");
+                FAULT(walker, walker->here, "A string holds \\u0000, at which every name would "
+                      "end; remove it.");
             step(walker);
         }
         step(walker);
@@ -122,8 +123,8 @@ static bool walk_key(struct walker *walker, const struct lh_entry *entry) {
     walk_string(walker);
     size_t length = walker->at - start >= 2 ? (size_t)(walker->at - start) - 2 : 0;
     if (memchr(start, '\\', length + 1)) {
-        FAULT(walker, where, "The key \"%.*s\" is written with a backslash; no key of a policy needs "
-              "one, write it in plain letters.", (int)(length < 64 ? length : 64), start + 1);
+        FAULT(walker, where, "The key \"%.*s\" is written with a backslash; no key of a policy "
+              "needs one, write it in plain letters.", (int)(length < 64 ? length : 64), start + 1);
         return entry != NULL;
     }
     const char *expected = entry ? lh_entry_k(entry) : NULL;

@@ -105,7 +105,7 @@ struct policy_subjects;
 
 /* One compiled rule; read it freely. The terms of a deny rule are all empty. */
 struct policy_rule {
-    const char *name;         /* unique in the policy; "FILE:LINE" for a rule without one */
+    const char *name;         /* unique; "FILE:LINE:COLUMN" for a rule without one */
     const char *file;         /* where the rule stands: path of the file as it was opened */
     unsigned line, column;    /* and the place of its opening bracket */
     enum policy_effect effect;
@@ -219,7 +219,8 @@ const struct policy_message *policy_report_first_error(const struct policy_repor
  * notes the names and answers -ENOENT lists all names that a policy mentions. -ENOENT means that
  * the name is unknown; another errno that it could not be looked up, which counts as unknown too.
  * strict: an unknown name is an error (a check); else it is dropped with a warning from an allow
- * rule and stays an error in a deny rule. A rule whose subjects were all dropped applies to nobody. */
+ * rule and stays an error in a deny rule. A rule whose subjects were all dropped applies to
+ * nobody. */
 struct policy_names {
     int (*user)(void *userdata, const char *name, uid_t *ret);
     int (*group)(void *userdata, const char *name, gid_t *ret);

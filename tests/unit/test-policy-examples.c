@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The policies that are shipped do what their readers will expect of them. */
+
+#include <stdio.h>
+
+#include "policy-test.h"
+
+static struct policy *policy;
+
+/* Loads FILE below policy/, as a check would. */
+static void load(const char *file) {
+    const char *top = getenv("top_srcdir");
+    _cleanup_(freep) char *path = string_format("%s/policy/%s", top ? top : ".", file);
+    struct policy_report report = { 0 };
+
+    int r = policy_load_files((const char *const[]){ path }, 1, &test_strict, &policy, &report);
+    test_print_report(&report);
+    ck_assert_int_eq(r, 0);
+    ck_assert_uint_eq(report.n_messages, 0);
+}
+
+static void teardown(void) {
+    policy = policy_free(policy);
+}
+
+/* The name of the rule that decides. */
+static const char *decide(const struct policy_device *device,
+                          const struct policy_subject *subject) {
+    const struct policy_rule *rule = policy_decide(policy, device, subject);
+
+    return rule ? rule->name : "none";
+}
+
+static struct policy_device pci(const char *name, const char *path, uint32_t vendor,
+                                uint32_t product, uint32_t class) {
+    return (struct policy_device){
+        .bus = "pci", .name = name, .path = path, .has_ids = true, .vendor = vendor,
+        .product = product, .class = class, .numa_node = -1,
+    };
+}
+
+static const struct policy_subject root = { .uid = 0, .gids = (gid_t[]){ 0 }, .n_gids = 1 };
+static const struct policy_subject alice = { .uid = 1000, .gids = (gid_t[]){ 1000 }, .n_gids = 1 };
+
+START_TEST(test_default) {
+    const struct policy_device nic = pci("0000:00:05.0", "devices/a", 0x8086, 0x10d3, 0x020000);
+
+    load("default.json");
+    ck_assert_str_eq(decide(&nic, &root), "none");
+    ck_assert_str_eq(decide(&nic, &alice), "none");
+}
+END_TEST
+
+START_TEST(test_dpdk_nic) {
+    const struct policy_device nic = pci("0000:00:05.0", "devices/a", 0x8086, 0x10d3, 0x020000);
+    const struct policy_device management = pci("0000:00:03.0", "devices/b", 0x8086, 0x10d3,
+                                                0x020000);
+    const struct policy_device audio = pci("0000:00:06.0", "devices/c", 0x8086, 0x10d3, 0x040300);
+    struct policy_subject dpdk = { .uid = 900, .unit = "dpdk-l3fwd.service" };
+
+    load("examples/dpdk-nic.json");
+    ck_assert_str_eq(decide(&nic, &dpdk), "dpdk-nics");
+    ck_assert_str_eq(decide(&management, &dpdk), "management-nic");
+    ck_assert_str_eq(decide(&audio, &dpdk), "none");
+    ck_assert_str_eq(decide(&nic, &alice), "none");
+    dpdk.unit = "sshd.service";
+    ck_assert_str_eq(decide(&nic, &dpdk), "none");
+    const struct policy_rule *rule = policy_rule_find(policy, "dpdk-nics");
+    ck_assert(rule->detach && rule->max_ttl == 86400 && rule->max_leases == 4);
+    ck_assert_uint_eq(rule->lifetimes & POLICY_LIFETIME_PERSISTENT, 0);
+    ck_assert_uint_eq(rule->require, POLICY_REQUIRE_ALL);
+}
+END_TEST
+
+START_TEST(test_gpu_vm_runner) {
+    const struct policy_device gpu = pci("0000:01:00.0", "devices/a", 0x10de, 0x2204, 0x030000);
+    const struct policy_device sound = pci("0000:01:00.1", "devices/b", 0x10de, 0x1aef, 0x040300);
+    const struct policy_device usb = pci("0000:01:00.2", "devices/c", 0x10de, 0x1ad6, 0x0c0330);
+    const struct policy_device display = pci("0000:00:02.0", "devices/pci0000:00/0000:00:02.0",
+                                             0x10de, 0x2204, 0x030000);
+    const struct policy_device nic = pci("0000:00:05.0", "devices/a", 0x8086, 0x10d3, 0x020000);
+    const struct policy_subject runner = { .uid = 1001, .gids = (gid_t[]){ 902 }, .n_gids = 1 };
+    const struct policy_subject qemu = { .uid = 64055 };
+
+    load("examples/gpu-vm-runner.json");
+    ck_assert_str_eq(decide(&gpu, &runner), "guest-gpus");
+    ck_assert_str_eq(decide(&sound, &runner), "guest-gpus");
+    ck_assert_str_eq(decide(&usb, &runner), "guest-gpu-usb");
+    ck_assert_str_eq(decide(&display, &runner), "host-display");
+    ck_assert_str_eq(decide(&nic, &runner), "none");
+    ck_assert_str_eq(decide(&gpu, &alice), "none");
+    const struct policy_rule *rule = policy_decide(policy, &gpu, &runner);
+    ck_assert(policy_rule_delegates(rule, 64055) && !policy_rule_delegates(rule, 1000));
+    ck_assert_ptr_null(policy_denies_holder(policy, &gpu, &qemu, rule));
+    ck_assert_uint_eq(rule->modes, POLICY_MODE_PATH);
+}
+END_TEST
+
+START_TEST(test_soc_ethernet) {
+    static const char *const compatible[] = { "calxeda,hb-xgmac", NULL };
+    static const char *const disk[] = { "calxeda,hb-ahci", NULL };
+    struct policy_device device = {
+        .bus = "platform", .name = "fff50000.ethernet", .path = "devices/platform/a",
+        .compatible = compatible, .numa_node = -1,
+    };
+    const struct policy_subject dpdk = { .uid = 900 };
+    const struct policy_subject member = { .uid = 1000, .gids = (gid_t[]){ 901 }, .n_gids = 1 };
+
+    load("examples/soc-ethernet.json");
+    ck_assert_str_eq(decide(&device, &dpdk), "soc-ethernet");
+    ck_assert_str_eq(decide(&device, &member), "soc-ethernet");
+    ck_assert_str_eq(decide(&device, &alice), "none");
+    ck_assert_str_eq(decide(&device, &root), "none");
+    device.compatible = disk;
+    ck_assert_str_eq(decide(&device, &dpdk), "none");
+    ck_assert_str_eq(policy_rule_at(policy, 0)->vfio_driver, "vfio-platform");
+    ck_assert_uint_eq(policy_limits(policy)->leases_per_uid, 2);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("policy examples");
+    TCase *all = tcase_create("all");
+
+    tcase_add_checked_fixture(all, NULL, teardown);
+    tcase_add_test(all, test_default);
+    tcase_add_test(all, test_dpdk_nic);
+    tcase_add_test(all, test_gpu_vm_runner);
+    tcase_add_test(all, test_soc_ethernet);
+    suite_add_tcase(suite, all);
+    return test_main(suite);
+}

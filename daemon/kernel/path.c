@@ -15,7 +15,7 @@ static int path_step(char *text, size_t size, size_t *length, const char *part, 
             ;
         return 0;
     }
-    if (*length + 1 + n + 1 > size)
+    if (*length + (*length > 0) + n + 1 > size)
         return -ENAMETOOLONG;
     if (*length > 0)
         text[(*length)++] = '/';

@@ -80,6 +80,15 @@ eventually() {
     if within "$@"; then pass "$name"; else fail "$name" "$*" "$("$@" 2>&1)"; fi
 }
 
+# becomes NAME EXPECTED COMMAND...: the output does, within 10 s.
+becomes() {
+    local name=$1 expected=$2
+    shift 2
+    within is_output "$expected" "$@" || :
+    is "$name" "$("$@" 2>&1)" "$expected"
+}
+is_output() { [ "$("${@:2}" 2> /dev/null)" = "$1" ]; }
+
 # within COMMAND...: waits for it to succeed, for at most 10 s.
 within() {
     local end=$((SECONDS + 10))
@@ -105,6 +114,7 @@ finish() {
 # ---- The machine ------------------------------------------------------------------------------
 
 log=/run/fakekernel/dmaownd.log
+# shellcheck disable=SC2034 # for the tests
 journal=/run/fakekernel/journal
 config=/run/config
 mkdir -p "$config"
@@ -120,6 +130,7 @@ as() {
 }
 
 # policy [JSON]: as given, or one that lets alice and bob have what can be had.
+# shellcheck disable=SC2120 # the default is enough for most
 policy() {
     local text=${1:-}
     [ -n "$text" ] || text='{ "version": 1, "rules": [
@@ -197,6 +208,25 @@ explain() {
 verdict() { explain "$1" "$2" | jq -r '"\(.data[0]) \(.data[1])"'; }
 findings() {
     explain "$1" "$2" | jq -r '.data[2][] | "\(.group.data) \(.device.data) \(.reason.data) \(.blocks.data)"'
+}
+
+# can_open USER GROUP
+can_open() { as "$1" "$FAKEKERNEL/fakectl" status "/dev/vfio/$2"; }
+
+# hold USER COMMAND...: one that stays until release_hold; sets $held to its first line.
+hold() {
+    mkfifo /run/hold
+    as "$@" < /run/hold > /run/held 2>&1 &
+    holder=$!
+    exec 8> /run/hold
+    within test -s /run/held
+    # shellcheck disable=SC2034 # for the tests
+    held=$(head -n 1 /run/held)
+}
+release_hold() {
+    exec 8>&-
+    wait "$holder" || :
+    rm /run/hold /run/held
 }
 
 # owner_is GROUP OWNER

@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+
+# replay.c stands in for libFuzzer, so that every corpus is run by make check.
+EXTRA_DIST += %D%/corpus %D%/policy.dict
+fuzz_targets = %D%/fuzz-policy
+noinst_PROGRAMS += $(fuzz_targets)
+tests_fuzz_fuzz_policy_SOURCES = %D%/fuzz-policy.c
+tests_fuzz_fuzz_policy_LDADD = policy/libpolicy.a daemon/libutil.a $(JSON_LIBS)
+tests_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+if !ENABLE_FUZZER
+tests_fuzz_fuzz_policy_SOURCES += %D%/replay.c
+TESTS += $(fuzz_targets)
+endif

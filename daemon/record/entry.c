@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -66,7 +68,15 @@ void entry_add_number(struct entry *entry, const char *key, uint64_t value) {
     entry_add(entry, key, text, sizeof(text));
 }
 
-static int journal_connect(void) {
+/* A socket of our own, connected to the journal's. */
+struct probe {
+    int fd;
+    dev_t device; /* of the socket that it is connected to */
+    ino_t inode;
+    bool hangs;
+};
+
+static int probe_connect(struct probe *probe, const struct stat *status) {
     static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
     _cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -74,40 +84,36 @@ static int journal_connect(void) {
         return -errno;
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return -errno;
-    return TAKE_FD(fd);
+    fd_close(probe->fd);
+    *probe = (struct probe){
+        .fd = TAKE_FD(fd), .device = status->st_dev, .inode = status->st_ino};
+    return 0;
 }
 
 /* sd_journal_sendv blocks while the journal's queue is full, and says success where there is no
- * journal. So a socket of our own, connected to the same place, is asked first. */
+ * journal. So both are looked at before. */
 static int journal_ready(void) {
-    static int probe = -1;
-    static bool hangs;
+    static struct probe probe = {.fd = -1};
+    struct stat status;
 
-    if (probe < 0) {
-        int fd = journal_connect();
-        if (fd < 0)
-            return fd;
-        probe = fd;
+    if (stat(JOURNAL_SOCKET, &status) < 0)
+        return -errno;
+    if (probe.fd < 0 || probe.device != status.st_dev || probe.inode != status.st_ino) {
+        int r = probe_connect(&probe, &status);
+        if (r < 0)
+            return r;
     }
-    struct pollfd item = {.fd = probe, .events = POLLOUT};
-    int r = poll(&item, 1, hangs ? 0 : JOURNAL_PATIENCE);
+    struct pollfd item = {.fd = probe.fd, .events = POLLOUT};
+    int r = poll(&item, 1, probe.hangs ? 0 : JOURNAL_PATIENCE);
     if (r < 0)
         return -errno;
-    hangs = r == 0;
-    if (hangs)
-        return -EAGAIN;
-    if (item.revents & (POLLERR | POLLHUP)) { /* the journal's socket was made anew */
-        probe = fd_close(probe);
-        return -ECONNREFUSED;
-    }
-    return 0;
+    probe.hangs = r == 0;
+    return probe.hangs ? -EAGAIN : 0;
 }
 
 int entry_to_journal(const struct entry *entry) {
     int r = journal_ready();
 
-    if (r == -ECONNREFUSED)
-        r = journal_ready();
     return r < 0 ? r : sd_journal_sendv(entry->fields, entry->n_fields);
 }
 

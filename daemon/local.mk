@@ -1,12 +1,33 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # One static library a layer, each linked after those above it.
-noinst_LIBRARIES += %D%/libutil.a %D%/libmodel.a
+noinst_LIBRARIES += %D%/libutil.a %D%/libmodel.a %D%/libbus.a %D%/libmanager.a
 daemon_libutil_a_SOURCES = \
 	%D%/util/cleanup.h %D%/util/fd.c %D%/util/fd.h %D%/util/hash.h \
-	%D%/util/intern.c %D%/util/intern.h %D%/util/string.c %D%/util/string.h
+	%D%/util/intern.c %D%/util/intern.h %D%/util/string.c %D%/util/string.h \
+	%D%/util/user.c %D%/util/user.h
 daemon_libmodel_a_SOURCES = \
 	%D%/model/device.c %D%/model/device.h %D%/model/driver-role.c %D%/model/driver-role.h \
 	%D%/model/finding-text.c %D%/model/group.c %D%/model/group.h \
 	%D%/model/lease.c %D%/model/lease.h %D%/model/model.c %D%/model/model.h \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \
 	%D%/model/verdict.c %D%/model/verdict.h
+daemon_libmanager_a_SOURCES = \
+	%D%/manager.c %D%/manager.h %D%/manager-facts.c %D%/manager-leases.c \
+	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
+	%D%/util/worker.c %D%/util/worker.h
+daemon_libbus_a_SOURCES = \
+	%D%/bus/bus.h %D%/bus/call.c %D%/bus/call.h %D%/bus/claim.c %D%/bus/claim.h \
+	%D%/bus/connection.c %D%/bus/device-interface.c %D%/bus/group-interface.c \
+	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/lease-interface.c \
+	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
+	%D%/bus/publish.c %D%/bus/targets.c %D%/bus/targets.h
+
+include daemon/kernel/local.mk
+include daemon/record/local.mk
+
+sbin_PROGRAMS += dmaownd
+dmaownd_SOURCES = %D%/main.c
+dmaownd_LDADD = %D%/libbus.a %D%/libmanager.a %D%/kernel/libkernel.a %D%/record/librecord.a \
+	%D%/libmodel.a policy/libpolicy.a %D%/libutil.a \
+	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(EV_LIBS) $(JSON_LIBS) $(ACL_LIBS)
+dist_man_MANS += %D%/dmaownd.8

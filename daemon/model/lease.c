@@ -83,6 +83,7 @@ struct lease *lease_free(struct lease *lease) {
     for (size_t i = 0; lease->groups && i < lease->n_groups; i++)
         strings_free(lease->groups[i].devices);
     free(lease->groups);
+    free(lease->gids);
     free(lease->unit);
     free(lease->sender);
     free(lease->bus_id);

@@ -41,12 +41,15 @@ struct lease_group {
     uint32_t id;
     char **devices; /* sysfs paths, NULL-terminated */
     bool lost;      /* no member of it is left */
+    bool drained;   /* while the lease drains: nobody has it open any more */
 };
 
 struct lease {
     uint64_t id;
     uid_t claimant;  /* who asked, and whose quota it counts for */
     uid_t holder;    /* whose access it is */
+    gid_t *gids;     /* the claimant's, as the bus vouched for them: a reload judges by them */
+    size_t n_gids;
     pid_t pid;       /* of the claimant; for the record only */
     char *unit;      /* system unit of the claimant, "" if none */
     char *sender;    /* bus name of the claimant */

@@ -225,20 +225,22 @@ static int set_state(struct model *model, struct device *device, const struct de
 
     if ((facts->driver && !driver) || !reset || (facts->vfio_device && !vfio))
         return -ENOMEM;
-    enum role role = driver_role(driver, vfio != NULL, device_is_bridge(device));
+    enum role role = driver_role(driver, facts->vfio_device != NULL, device_is_bridge(device));
     if (driver != device->driver)
         changes |= DEVICE_DRIVER, device->conflict_driver = NULL;
     if (role != device->role)
         changes |= DEVICE_ROLE;
     if (reset != device->reset_methods)
         changes |= DEVICE_RESET;
-    if (!string_equal(vfio, device->vfio_device))
+    if (!string_equal(vfio, device->vfio_device)) {
+        char *old = device->vfio_device;
+        device->vfio_device = TAKE_POINTER(vfio);
+        free(old);
         changes |= DEVICE_VFIO;
+    }
     device->driver = driver;
     device->reset_methods = reset;
     device->role = role;
-    free(device->vfio_device);
-    device->vfio_device = TAKE_POINTER(vfio);
     /* The kernel may have changed its mind with the drivers: the next claim asks it again. */
     if (changes && device->group)
         device->group->kernel_disagrees = false;

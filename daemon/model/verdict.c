@@ -125,7 +125,7 @@ static void judge_terms(struct court *court) {
 
     for (size_t i = 0; i < court->verdict->n_rules; i++) {
         const struct policy_rule *rule = court->verdict->rules[i];
-        struct finding finding = {.blocks = true, .rule = rule};
+        struct finding finding = {.blocks = true, .rule = rule, .group = request->n_groups ? request->groups[0] : NULL};
         if (!(rule->modes & request->mode)) {
             finding.reason = REASON_MODE_DENIED;
             find(court, &finding);

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus/call.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "util/fd.h"
+#include "util/string.h"
+#include "util/user.h"
+
+#define TRY_AGAIN_SECONDS 0.05
+#define TRY_AGAIN_MAX 100
+
+static void call_free(struct call *call) {
+    ev_timer_stop(call->bus->loop, &call->timer);
+    sd_bus_slot_unref(call->question);
+    worker_free(call->worker);
+    sd_bus_message_unref(call->message);
+    free(call->user.gids);
+    free(call);
+}
+
+static void unlist(struct call *call) {
+    struct call **at = &call->bus->calls;
+
+    if (!call->waits)
+        return;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    call->waits = false;
+}
+
+static void finish(struct call *call) {
+    unlist(call);
+    call_free(call);
+}
+
+void calls_drop_of(struct bus *bus, const struct identity *identity) {
+    struct call *call, *next;
+
+    for (call = bus->calls; call; call = next) {
+        next = call->next;
+        if (call->caller == identity)
+            finish(call);
+    }
+}
+
+void calls_drop_all(struct bus *bus) {
+    struct call *call;
+
+    while ((call = bus->calls))
+        finish(call);
+}
+
+/* Runs the handler, again or for the first time. */
+static int run(struct call *call) {
+    int r = sd_bus_message_rewind(call->message, true);
+
+    if (r >= 0)
+        r = call->handler(call);
+    if (r == CALL_WAITS)
+        return r;
+    if (r < 0)
+        (void)sd_bus_reply_method_errno(call->message, r, NULL);
+    return CALL_DONE;
+}
+
+static void run_again(struct call *call) {
+    call->question = sd_bus_slot_unref(call->question);
+    if (run(call) == CALL_WAITS)
+        return;
+    finish(call);
+}
+
+static size_t count_waiting(const struct bus *bus, uid_t uid) {
+    size_t n = 0;
+
+    for (const struct call *call = bus->calls; call; call = call->next)
+        n += call->caller->uid == uid;
+    return n;
+}
+
+static uint32_t pending_limit(const struct bus *bus) {
+    return bus->manager->policy ? policy_limits(bus->manager->policy)->pending_per_uid : 8;
+}
+
+/* Puts the call among those that wait. CALL_WAITS, or CALL_DONE: its uid has too many of them. */
+static int wait_for(struct call *call) {
+    if (call->waits)
+        return CALL_WAITS;
+    if (count_waiting(call->bus, call->caller->uid) >= pending_limit(call->bus))
+        return call_fail(call, OUTCOME_QUOTA_EXCEEDED,
+                         "Uid %u has too many calls waiting for an answer; wait for those.",
+                         call->caller->uid);
+    call->waits = true;
+    call->next = call->bus->calls;
+    call->bus->calls = call;
+    return CALL_WAITS;
+}
+
+int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler) {
+    const struct identity *caller = identity_find(bus, sd_bus_message_get_sender(message));
+    struct call *call;
+
+    if (!caller)
+        return -EACCES;
+    call = calloc(1, sizeof(*call));
+    if (!call)
+        return -ENOMEM;
+    call->bus = bus;
+    call->caller = caller;
+    call->handler = handler;
+    call->message = sd_bus_message_ref(message);
+    if (run(call) != CALL_WAITS)
+        finish(call);
+    return 1;
+}
+
+int call_fail(struct call *call, enum outcome outcome, const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)sd_bus_reply_method_errorfv(call->message, outcome_error_name(outcome), format, arguments);
+    va_end(arguments);
+    return CALL_DONE;
+}
+
+/* ---- polkit */
+
+static int on_authorization(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    struct call *call = userdata;
+    int authorized = 0, challenge = 0;
+    int r = -EACCES;
+
+    if (!sd_bus_message_is_method_error(reply, NULL)) {
+        r = sd_bus_message_enter_container(reply, 'r', "bba{ss}");
+        if (r >= 0)
+            r = sd_bus_message_read(reply, "bb", &authorized, &challenge);
+    }
+    if (r >= 0 && authorized) {
+        call->privileged = true;
+        run_again(call);
+        return 1;
+    }
+    (void)call_fail(call, call->unprivileged_outcome,
+                    "Uid %u may not do this: it takes %sroot or the polkit action %s.",
+                    call->caller->uid,
+                    call->unprivileged_outcome == OUTCOME_NOT_HOLDER ? "the claimant, " : "",
+                    BUS_MANAGE_ACTION);
+    finish(call);
+    return 1;
+}
+
+/* The subject is the name on the bus: a pid can be reused. */
+static int ask_polkit(struct call *call) {
+    uint32_t interactive =
+        sd_bus_message_get_allow_interactive_authorization(call->message) > 0 ? 1 : 0;
+
+    return sd_bus_call_method_async(
+        call->bus->connection, &call->question, "org.freedesktop.PolicyKit1",
+        "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority",
+        "CheckAuthorization", on_authorization, call, "(sa{sv})sa{ss}us", "system-bus-name", 1,
+        "name", "s", call->caller->name, BUS_MANAGE_ACTION, 0, interactive, "");
+}
+
+int call_require_privilege(struct call *call, enum outcome unprivileged) {
+    if (call->caller->uid == 0 || call->privileged)
+        return CALL_PROCEEDS;
+    call->unprivileged_outcome = unprivileged;
+    int r = wait_for(call);
+    if (r != CALL_WAITS)
+        return r;
+    r = ask_polkit(call);
+    return r < 0 ? r : CALL_WAITS;
+}
+
+/* ---- the user database */
+
+/* In the worker: the groups of a uid, as text. */
+static int look_up_gids(int output, void *userdata) {
+    const struct call *call = userdata;
+    gid_t gids[USER_GROUPS_MAX];
+    int n = user_groups(call->user.uid, gids);
+
+    for (int i = 0; i < n; i++)
+        if (dprintf(output, "%u\n", gids[i]) < 0)
+            return -EIO;
+    return n < 0 ? n : 0;
+}
+
+static int take_gids(struct call_user *user, const char *output) {
+    _cleanup_(freep) char *copy = strdup(output);
+    char *rest = copy, *line;
+
+    user->gids = calloc(USER_GROUPS_MAX, sizeof(gid_t));
+    if (!copy || !user->gids)
+        return -ENOMEM;
+    while ((line = strsep(&rest, "\n")) && *line && user->n_gids < USER_GROUPS_MAX) {
+        int r = parse_u32(line, &user->gids[user->n_gids]);
+        if (r < 0)
+            return r;
+        user->n_gids++;
+    }
+    return 0;
+}
+
+static void on_gids(int result, const char *output, size_t size, void *userdata) {
+    struct call *call = userdata;
+
+    call->worker = NULL;
+    if (result >= 0)
+        result = take_gids(&call->user, output);
+    if (result < 0)
+        log_message(LOG_WARNING, "Groups of uid %u can not be looked up: %s.", call->user.uid,
+                    strerror(-result));
+    call->user.known = true;
+    run_again(call);
+}
+
+int call_look_up_user(struct call *call, uid_t uid) {
+    if (call->user.known && call->user.uid == uid)
+        return CALL_PROCEEDS;
+    int r = wait_for(call);
+    if (r != CALL_WAITS)
+        return r;
+    call->user.uid = uid;
+    r = worker_start(call->bus->loop, -1, look_up_gids, on_gids, call, &call->worker);
+    return r < 0 ? r : CALL_WAITS;
+}
+
+/* ---- udev */
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events) {
+    run_again(timer->data);
+}
+
+int call_try_again(struct call *call) {
+    if (call->attempts++ >= TRY_AGAIN_MAX)
+        return CALL_PROCEEDS;
+    int r = wait_for(call);
+    if (r != CALL_WAITS)
+        return r;
+    ev_timer_init(&call->timer, on_retry, TRY_AGAIN_SECONDS, 0.);
+    call->timer.data = call;
+    ev_timer_start(call->bus->loop, &call->timer);
+    return CALL_WAITS;
+}
+
+/* ---- the policy */
+
+int call_load_policy(struct call *call) {
+    int r = wait_for(call);
+
+    if (r != CALL_WAITS)
+        return r;
+    r = manager_load_policy(call->bus->manager);
+    call->waits_for_policy = r >= 0;
+    return r < 0 ? r : CALL_WAITS;
+}
+
+void calls_answer_policy(struct bus *bus, bool ok, const char *text) {
+    struct call *call, *next;
+
+    /* A call that came while this load ran waits for the one after it. */
+    if (bus->manager->policy_load_again)
+        return;
+    for (call = bus->calls; call; call = next) {
+        next = call->next;
+        if (!call->waits_for_policy)
+            continue;
+        if (ok)
+            (void)sd_bus_reply_method_return(call->message, NULL);
+        else
+            (void)call_fail(call, OUTCOME_POLICY_INVALID, "%s", text);
+        finish(call);
+    }
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One method call. Its handler runs to the end at once, or says what it waits for (polkit, the user
+ * database, udev) and is run again from the start when that is there: what it found before may be
+ * stale by then. A call whose caller leaves the bus is dropped. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "bus/bus.h"
+#include "bus/identity.h"
+#include "model/outcome.h"
+#include "util/worker.h"
+
+enum call_progress {
+    CALL_DONE = 0,     /* answered */
+    CALL_WAITS = 1,    /* the handler runs again later */
+    CALL_PROCEEDS = 2, /* what was asked for is there: go on */
+};
+
+/* Returns CALL_DONE, CALL_WAITS, or a negative errno, which is answered for it. */
+typedef int call_handler(struct call *call);
+
+/* Another user than the caller, as the user database knows it. */
+struct call_user {
+    bool known;
+    uid_t uid;
+    gid_t *gids;
+    size_t n_gids;
+};
+
+struct call {
+    struct bus *bus;
+    sd_bus_message *message;
+    const struct identity *caller;
+    call_handler *handler;
+    bool privileged;        /* polkit said yes */
+    enum outcome unprivileged_outcome; /* what a no is answered with */
+    bool waits_for_policy;
+    struct call_user user;  /* by call_look_up_user */
+    unsigned attempts;      /* of call_try_again */
+    bool waits;
+    sd_bus_slot *question;
+    struct worker *worker;
+    ev_timer timer;
+    struct call *next; /* bus::calls */
+};
+
+/* For a vtable: runs handler. Returns what sd-bus expects of a method. */
+int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler);
+
+/* Answers with an error of the contract. Returns CALL_DONE. */
+int call_fail(struct call *call, enum outcome outcome, const char *format, ...) _printf_(3, 4);
+
+/* The following three return CALL_PROCEEDS, or what the handler returns in turn: CALL_WAITS, CALL_DONE
+ * (the uid has too many calls waiting, or polkit said no: answered), or a negative errno. */
+
+/* Proceeds for root and where polkit has said yes; a no is answered with unprivileged. */
+int call_require_privilege(struct call *call, enum outcome unprivileged);
+/* Proceeds when call->user is uid. A uid that the user database does not know has no groups. */
+int call_look_up_user(struct call *call, uid_t uid);
+/* Runs the handler again in a moment, for at most 5 s; then it proceeds. */
+int call_try_again(struct call *call);
+
+/* Starts a load of the policy; the call is answered with its result. */
+int call_load_policy(struct call *call);
+void calls_answer_policy(struct bus *bus, bool ok, const char *text);
+
+void calls_drop_of(struct bus *bus, const struct identity *identity);
+void calls_drop_all(struct bus *bus);

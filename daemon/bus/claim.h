@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Explain, Claim, Release: from a message to the manager and back. */
+
+#include "bus/call.h"
+
+/* A claim with the caller filled in, for the caller itself; borrowed from call. */
+struct claim call_claim(struct call *call);
+
+int run_explain(struct call *call);
+int run_claim(struct call *call);
+
+/* Ends lease (NULL: there is none, which is answered) for its claimant or a privileged caller. */
+int call_release(struct call *call, struct lease *lease);

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Granting and taking back. The order is what makes a crash harmless: state, access, record; and at
+ * the end: state (draining), access, record, state removed. */
+#include "manager.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "util/string.h"
+
+/* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
+#define DRAIN_RETRY_SECONDS 1.0
+
+static uint64_t now_of(clockid_t clock) {
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t now_monotonic(void) {
+    return now_of(CLOCK_MONOTONIC);
+}
+
+uint64_t now_boottime(void) {
+    return now_of(CLOCK_BOOTTIME);
+}
+
+uint64_t now_realtime(void) {
+    return now_of(CLOCK_REALTIME);
+}
+
+void refusal_done(struct refusal *refusal) {
+    free(refusal->text);
+    *refusal = (struct refusal){0};
+}
+
+enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...) {
+    va_list arguments;
+
+    refusal_done(refusal);
+    refusal->outcome = outcome;
+    va_start(arguments, format);
+    if (vasprintf(&refusal->text, format, arguments) < 0)
+        refusal->text = NULL;
+    va_end(arguments);
+    return outcome;
+}
+
+/* ---- records */
+
+static void collect_groups(const struct lease *lease, uint32_t *ret) {
+    for (size_t i = 0; i < lease->n_groups; i++)
+        ret[i] = lease->groups[i].id;
+}
+
+/* Borrowed names of all devices of the lease; the array is the caller's. */
+static const char **collect_devices(const struct lease *lease) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < lease->n_groups; i++)
+        n += strings_length(lease->groups[i].devices);
+    const char **names = calloc(n + 1, sizeof(*names));
+    n = 0;
+    for (size_t i = 0; names && i < lease->n_groups; i++)
+        for (char **device = lease->groups[i].devices; device && *device; device++)
+            names[n++] = path_basename(*device);
+    return names;
+}
+
+void manager_record_lease(struct manager *manager, enum audit_kind kind, const struct lease *lease,
+                          const char *reason, const char *message) {
+    _cleanup_(freep) uint32_t *groups = calloc(lease->n_groups ?: 1, sizeof(*groups));
+    _cleanup_(freep) const char **devices = collect_devices(lease);
+
+    if (groups)
+        collect_groups(lease, groups);
+    audit_write(manager->audit, &(struct audit_event){
+                                    .kind = kind,
+                                    .message = message,
+                                    .groups = groups,
+                                    .n_groups = groups ? lease->n_groups : 0,
+                                    .devices = devices,
+                                    .lease = lease->id,
+                                    .uid = lease->holder,
+                                    .claimant_uid = lease->claimant,
+                                    .pid = lease->pid,
+                                    .unit = lease->unit,
+                                    .sender = lease->sender,
+                                    .rule = lease->rule,
+                                    .reason = reason,
+                                });
+}
+
+/* "group 7", "groups 7 and 8, …": for messages. */
+static void describe_groups(const struct lease *lease, char *buffer, size_t size) {
+    size_t used = (size_t)snprintf(buffer, size, lease->n_groups == 1 ? "Group" : "Groups");
+
+    for (size_t i = 0; i < lease->n_groups && used + 16 < size; i++)
+        used += (size_t)snprintf(buffer + used, size - used, "%s %u", i ? "," : "",
+                                 lease->groups[i].id);
+}
+
+void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,
+                           const char *rule, const char *message) {
+    uint32_t groups[CLAIM_GROUPS_MAX];
+    const char *devices[2] = {NULL};
+    size_t n = claim->n_groups;
+
+    for (size_t i = 0; i < n; i++)
+        groups[i] = claim->groups[i]->id;
+    if (!n && claim->n_groupless)
+        devices[0] = claim->groupless[0]->name;
+    audit_write_denial(manager->audit,
+                       &(struct audit_event){.kind = AUDIT_DENIED,
+                                             .message = message,
+                                             .groups = groups,
+                                             .n_groups = n,
+                                             .devices = devices,
+                                             .uid = claim->holder.uid,
+                                             .claimant_uid = claim->caller.uid,
+                                             .pid = claim->pid,
+                                             .unit = claim->unit,
+                                             .sender = claim->sender,
+                                             .rule = rule,
+                                             .reason = reason_to_string(reason)},
+                       now_monotonic());
+}
+
+/* ---- granting */
+
+struct verdict_request manager_request(struct manager *manager, const struct claim *claim) {
+    manager->host.has_iommu = manager->model.n_groups > 0;
+    manager->host.enforces = manager->kernel_model == KERNEL_MODEL_CLAIM;
+    return (struct verdict_request){
+        .host = &manager->host,
+        .policy = manager->policy,
+        .leases = &manager->leases,
+        .caller = claim->caller,
+        .holder = claim->holder,
+        .mode = claim->mode,
+        .lifetime = claim->lifetime,
+        .ttl = claim->ttl,
+        .groups = claim->groups,
+        .n_groups = claim->n_groups,
+        .groupless = claim->groupless,
+        .n_groupless = claim->n_groupless,
+    };
+}
+
+/* The claim's groups by number: the model may have replaced them meanwhile. */
+static bool find_groups_again(struct manager *manager, struct claim *claim, const uint32_t *ids) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        if (!(claim->groups[i] = model_group(&manager->model, ids[i])))
+            return false;
+    return true;
+}
+
+/* An opener that was seen may have closed a copy of the node since, which gives no event. */
+static void reconsider_opener(struct manager *manager, struct group *group) {
+    if (group->open && !group->lease)
+        model_set_open(&manager->model, group, node_ask_kernel(manager->sysfs, group->id) == NODE_OPEN);
+}
+
+static enum outcome read_facts_again(struct manager *manager, struct claim *claim,
+                                     struct refusal *refusal) {
+    uint32_t ids[CLAIM_GROUPS_MAX];
+
+    for (size_t i = 0; i < claim->n_groups; i++)
+        ids[i] = claim->groups[i]->id;
+    manager_catch_up(manager);
+    bool had_changes = model_has_changes(&manager->model);
+    for (size_t i = 0; i < claim->n_groups; i++) {
+        int r = manager_refresh_group(manager, ids[i]);
+        if (r < 0)
+            log_message(LOG_WARNING, "Group %u can not be read again: %s.", ids[i], strerror(-r));
+    }
+    bool found = find_groups_again(manager, claim, ids);
+    for (size_t i = 0; found && i < claim->n_groups; i++)
+        reconsider_opener(manager, claim->groups[i]);
+    manager_settle(manager);
+    if (!found)
+        return refuse(refusal, OUTCOME_NO_SUCH_TARGET, "The group went away meanwhile.");
+    if (!had_changes && model_has_changes(&manager->model))
+        log_message(LOG_DEBUG, "Sysfs was ahead of the model at a claim; the model was mended.");
+    return OUTCOME_OK;
+}
+
+static enum outcome refuse_by_verdict(struct manager *manager, const struct claim *claim,
+                                      const struct verdict_request *request,
+                                      const struct verdict *verdict, struct refusal *refusal) {
+    const struct finding *finding = verdict_first_finding(verdict);
+    _cleanup_(freep) char *text = finding ? finding_text(finding, request) : NULL;
+    const char *rule = finding && finding->rule ? finding->rule->name : NULL;
+
+    manager_record_denial(manager, claim, verdict->first, rule, text ?: "A claim was refused.");
+    return refuse(refusal, reason_outcome(verdict->first), "%s", text ?: "Not granted.");
+}
+
+/* What the node said, taken into the model, so that the verdict says why. */
+static void take_kernel_answer(struct manager *manager, struct group *group, int status) {
+    if (status == NODE_NOT_VIABLE) {
+        group->kernel_disagrees = true;
+        model_touch_group(&manager->model, group);
+        log_message(LOG_WARNING, "The kernel says that group %u is not viable, the model says it is.",
+                    group->id);
+    } else if (status == NODE_OPEN) {
+        model_set_open(&manager->model, group, true);
+    } else if (status == NODE_ABSENT) {
+        manager_refresh_node(manager, group);
+        group->node.present = false;
+    }
+}
+
+/* Asks each node. OUTCOME_OK, or NOT_VIABLE where the model has to be judged again. */
+static int ask_kernel(struct manager *manager, struct claim *claim, struct refusal *refusal) {
+    for (size_t i = 0; i < claim->n_groups; i++) {
+        struct group *group = claim->groups[i];
+        int status = node_ask_kernel(manager->sysfs, group->id);
+        if (status < 0)
+            return refuse(refusal, OUTCOME_NOT_VIABLE,
+                          "Node /dev/vfio/%u of group %u can not be opened: %s.", group->id,
+                          group->id, strerror(-status));
+        if (status != NODE_VIABLE) {
+            take_kernel_answer(manager, group, status);
+            return OUTCOME_NOT_VIABLE;
+        }
+    }
+    return OUTCOME_OK;
+}
+
+static int describe_lease_group(const struct group *group, struct lease_group *ret) {
+    ret->id = group->id;
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        int r = strings_append(&ret->devices, member->path);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static char *join_rules(const struct verdict *verdict) {
+    char *joined = strdup("");
+
+    for (size_t i = 0; joined && i < verdict->n_rules; i++) {
+        char *longer = string_format("%s%s%s", joined, i ? "," : "", verdict->rules[i]->name);
+        free(joined);
+        joined = longer;
+    }
+    return joined;
+}
+
+static int copy_gids(struct lease *lease, const struct policy_subject *subject) {
+    if (!subject->n_gids)
+        return 0;
+    lease->gids = reallocarray(NULL, subject->n_gids, sizeof(gid_t));
+    if (!lease->gids)
+        return -ENOMEM;
+    memcpy(lease->gids, subject->gids, subject->n_gids * sizeof(gid_t));
+    lease->n_gids = subject->n_gids;
+    return 0;
+}
+
+/* The rules' longest ttl holds for a claim that names none. */
+static uint64_t expiry_of(const struct claim *claim, const struct policy_terms *terms) {
+    uint64_t ttl = claim->ttl ?: terms->max_ttl;
+
+    return ttl ? now_boottime() + ttl * 1000000 : 0;
+}
+
+static struct lease *make_lease(const struct claim *claim, const struct verdict *verdict) {
+    _cleanup_(lease_freep) struct lease *lease = lease_new(claim->n_groups);
+
+    if (!lease || copy_gids(lease, &claim->caller) < 0)
+        return NULL;
+    lease->claimant = claim->caller.uid;
+    lease->holder = claim->holder.uid;
+    lease->pid = claim->pid;
+    lease->unit = strdup(claim->unit ?: "");
+    lease->sender = strdup(claim->sender ?: "");
+    lease->bus_id = strdup(claim->bus_id ?: "");
+    lease->key = strdup(claim->key ?: "");
+    lease->comment = strdup(claim->comment ?: "");
+    lease->rule = join_rules(verdict);
+    if (!lease->unit || !lease->sender || !lease->bus_id || !lease->key || !lease->comment ||
+        !lease->rule)
+        return NULL;
+    lease->mode = claim->mode;
+    lease->lifetime = claim->lifetime;
+    lease->since = now_realtime();
+    lease->expires = expiry_of(claim, &verdict->terms);
+    for (size_t i = 0; i < claim->n_groups; i++)
+        if (describe_lease_group(claim->groups[i], &lease->groups[i]) < 0)
+            return NULL;
+    return TAKE_POINTER(lease);
+}
+
+static void withdraw_access(struct manager *manager, const struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        if (lease->groups[i].lost)
+            continue;
+        int r = node_withdraw(manager->sysfs, lease->groups[i].id);
+        if (r < 0)
+            log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back: %s.",
+                        lease->groups[i].id, strerror(-r));
+    }
+}
+
+static int give_access(struct manager *manager, const struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        int r = node_grant(manager->sysfs, lease->groups[i].id, lease->holder);
+        if (r < 0) {
+            withdraw_access(manager, lease);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static void refresh_lease_nodes(struct manager *manager, const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        manager_refresh_node(manager, claim->groups[i]);
+}
+
+static void record_grant(struct manager *manager, const struct lease *lease) {
+    char groups[256];
+
+    describe_groups(lease, groups, sizeof(groups));
+    _cleanup_(freep) char *message =
+        string_format("%s granted to uid %u (lease %llu, %s) by rule %s.", groups, lease->holder,
+                      (unsigned long long)lease->id, policy_lifetime_to_string(lease->lifetime),
+                      lease->rule);
+    manager_record_lease(manager, AUDIT_GRANTED, lease, NULL, message);
+}
+
+/* From here on the lease exists: state, access, book, record. */
+static int grant(struct manager *manager, struct claim *claim, const struct verdict *verdict,
+                 struct lease **ret) {
+    _cleanup_(lease_freep) struct lease *lease = make_lease(claim, verdict);
+
+    if (!lease)
+        return -ENOMEM;
+    int r = state_next_id(manager->state, &lease->id);
+    if (r >= 0)
+        r = state_save(manager->state, lease);
+    if (r < 0)
+        return r;
+    r = give_access(manager, lease);
+    if (r >= 0)
+        r = lease_book_add(&manager->leases, lease);
+    if (r < 0) {
+        (void)state_remove(manager->state, lease->id);
+        return r;
+    }
+    for (size_t i = 0; i < claim->n_groups; i++)
+        model_set_lease(&manager->model, claim->groups[i], lease);
+    refresh_lease_nodes(manager, claim);
+    *ret = TAKE_POINTER(lease);
+    record_grant(manager, *ret);
+    manager_arm_expiry(manager);
+    if (manager->listener)
+        manager->listener->lease_added(*ret, manager->listener_data);
+    return 0;
+}
+
+static bool nodes_are_settled(struct manager *manager, const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        if (claim->groups[i]->node.present && !node_settled(manager->sysfs, claim->groups[i]->id))
+            return false;
+    return true;
+}
+
+int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
+                  struct refusal *refusal) {
+    int r = read_facts_again(manager, claim, refusal);
+
+    if (r != OUTCOME_OK)
+        return r;
+    for (unsigned attempt = 0; attempt < 2; attempt++) {
+        struct verdict_request request = manager_request(manager, claim);
+        __attribute__((cleanup(verdict_done))) struct verdict verdict = {0};
+        verdict_reach(&request, &verdict);
+        if (verdict.out_of_memory)
+            return -ENOMEM;
+        if (!verdict.grantable)
+            return refuse_by_verdict(manager, claim, &request, &verdict, refusal);
+        if (!nodes_are_settled(manager, claim))
+            return -EAGAIN;
+        r = ask_kernel(manager, claim, refusal);
+        if (r == OUTCOME_OK)
+            return grant(manager, claim, &verdict, ret_lease);
+        if (refusal->outcome)
+            break;
+    }
+    if (!refusal->text)
+        refuse(refusal, OUTCOME_NOT_VIABLE, "The kernel does not agree with the model; try again.");
+    manager_record_denial(manager, claim, REASON_KERNEL_DISAGREES, NULL, refusal->text);
+    return refusal->outcome;
+}
+
+/* ---- taking back */
+
+/* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
+ * its own, which would come back as an event. */
+static bool group_has_drained(struct manager *manager, struct lease_group *group) {
+    if (group->lost || group->drained)
+        return true;
+    int status = node_ask_kernel(manager->sysfs, group->id);
+    if (status < 0)
+        log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
+                    strerror(-status));
+    group->drained = status >= 0 && status != NODE_OPEN;
+    return group->drained;
+}
+
+static bool lease_has_drained(struct manager *manager, struct lease *lease) {
+    bool drained = true;
+
+    for (size_t i = 0; i < lease->n_groups; i++)
+        drained = group_has_drained(manager, &lease->groups[i]) && drained;
+    return drained;
+}
+
+static void record_end(struct manager *manager, const struct lease *lease) {
+    const char *end = lease_end_to_string(lease->end);
+    char groups[256];
+
+    describe_groups(lease, groups, sizeof(groups));
+    _cleanup_(freep) char *message = string_format(
+        "%s: lease %llu of uid %u ended (%s).", groups, (unsigned long long)lease->id,
+        lease->holder, end);
+    manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
+}
+
+/* Nobody has it any more: the groups can be granted again. */
+static void finish_lease(struct manager *manager, struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        struct group *group =
+            lease->groups[i].lost ? NULL : model_group(&manager->model, lease->groups[i].id);
+        if (!group || group->lease != lease)
+            continue;
+        model_set_lease(&manager->model, group, NULL);
+        model_set_open(&manager->model, group, false);
+        manager_refresh_node(manager, group);
+    }
+    int r = state_remove(manager->state, lease->id);
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    lease_book_remove(&manager->leases, lease);
+    record_end(manager, lease);
+    if (manager->listener)
+        manager->listener->lease_ended(lease, manager->listener_data);
+    lease_free(lease);
+}
+
+void manager_try_draining(struct manager *manager) {
+    struct lease *lease, *next;
+    bool waiting = false;
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        if (lease->state != LEASE_DRAINING)
+            continue;
+        if (lease_has_drained(manager, lease))
+            finish_lease(manager, lease);
+        else
+            waiting = true;
+    }
+    ev_timer_stop(manager->loop, &manager->drain);
+    if (!waiting)
+        return;
+    ev_timer_set(&manager->drain, DRAIN_RETRY_SECONDS, 0.);
+    ev_timer_start(manager->loop, &manager->drain);
+}
+
+void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
+    if (lease->state == LEASE_DRAINING)
+        return;
+    lease->state = LEASE_DRAINING;
+    lease->end = end;
+    int r = state_save(manager->state, lease);
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    withdraw_access(manager, lease);
+    manager_arm_expiry(manager);
+    if (lease_has_drained(manager, lease)) {
+        finish_lease(manager, lease);
+        return;
+    }
+    if (manager->listener)
+        manager->listener->lease_changed(lease, manager->listener_data);
+    manager_try_draining(manager);
+}
+
+void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id) {
+    struct lease *lease, *next;
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        if (lease->state == LEASE_ACTIVE && lease->lifetime == POLICY_LIFETIME_CONNECTION &&
+            string_equal(lease->sender, sender) && string_equal(lease->bus_id, bus_id))
+            manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
+    }
+}
+
+void manager_arm_expiry(struct manager *manager) {
+    uint64_t next = lease_book_next_expiry(&manager->leases), now = now_boottime();
+
+    ev_timer_stop(manager->loop, &manager->expiry);
+    if (!next)
+        return;
+    double seconds = next > now ? (double)(next - now) / 1e6 : 0.;
+    /* The loop's clock stands still in suspend, the leases' does not. */
+    ev_timer_set(&manager->expiry, seconds > 60. ? 60. : seconds, 0.);
+    ev_timer_start(manager->loop, &manager->expiry);
+}

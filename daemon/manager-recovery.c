@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* After a restart: leases of this boot are found again by their devices, since group numbers are
+ * reused, and come back with their access or end with a record. */
+#include "manager.h"
+
+#include <errno.h>
+#include <syslog.h>
+
+#include "util/string.h"
+
+/* The group that any device of the lease's group is in now. */
+static struct group *find_by_members(struct manager *manager, const struct lease_group *lost) {
+    for (char **path = lost->devices; path && *path; path++) {
+        struct device *device = model_device(&manager->model, *path);
+        if (device && device->group)
+            return device->group;
+    }
+    return NULL;
+}
+
+static void place_group(struct manager *manager, struct lease *lease, struct lease_group *placed) {
+    struct group *group = find_by_members(manager, placed);
+
+    if (!group || group->lease) {
+        placed->lost = true;
+        return;
+    }
+    if (group->id != placed->id)
+        log_message(LOG_NOTICE, "Group %u of lease %llu is group %u now.", placed->id,
+                    (unsigned long long)lease->id, group->id);
+    placed->id = group->id;
+    model_set_lease(&manager->model, group, lease);
+}
+
+static bool any_lost(const struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++)
+        if (lease->groups[i].lost)
+            return true;
+    return false;
+}
+
+static void recover_lease(struct manager *manager, struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++)
+        place_group(manager, lease, &lease->groups[i]);
+    _cleanup_(freep) char *message =
+        string_format("Lease %llu of uid %u was found again after a restart (%s).",
+                      (unsigned long long)lease->id, lease->holder,
+                      lease_state_to_string(lease->state));
+    manager_record_lease(manager, AUDIT_RECOVERED, lease, lease_state_to_string(lease->state),
+                         message);
+    if (lease->state != LEASE_ACTIVE) {
+        /* The crash may have come between the state and the access. */
+        lease->state = LEASE_ACTIVE;
+        manager_end_lease(manager, lease, lease->end);
+    } else if (any_lost(lease)) {
+        manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
+    } else if (lease->expires && lease->expires <= now_boottime()) {
+        manager_end_lease(manager, lease, LEASE_END_EXPIRED);
+    }
+}
+
+void manager_recover(struct manager *manager) {
+    struct lease *lease, *next;
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        recover_lease(manager, lease);
+    }
+    /* What is left is held to its terms: a VFIO driver, the holder's access, no one beside it. */
+    manager_settle(manager);
+    manager_arm_expiry(manager);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What follows from changes in the model, for groups that somebody owns: ends, conflicts, repairs.
+ * Runs after each batch of facts and before anybody is judged by them. */
+#include "manager.h"
+
+#include <errno.h>
+#include <syslog.h>
+
+#include "util/string.h"
+
+/* Somebody who works against us again and again is reported, not fought without end. */
+#define REPAIRS_PER_TICK 8
+
+static void report_conflict(struct manager *manager, struct group *group, const char *device,
+                            const char *driver, const char *reason, const char *text) {
+    const struct lease *lease = group->lease;
+    const char *devices[] = {device, NULL};
+
+    audit_write(manager->audit, &(struct audit_event){
+                                    .kind = AUDIT_CONFLICT,
+                                    .message = text,
+                                    .groups = &group->id,
+                                    .n_groups = 1,
+                                    .devices = device && *device ? devices : NULL,
+                                    .lease = lease ? lease->id : 0,
+                                    .uid = lease ? lease->holder : AUDIT_UID_NONE,
+                                    .claimant_uid = lease ? lease->claimant : AUDIT_UID_NONE,
+                                    .unit = lease ? lease->unit : NULL,
+                                    .rule = lease ? lease->rule : NULL,
+                                    .reason = reason,
+                                });
+    if (manager->listener)
+        manager->listener->conflict(group, device ?: "", driver ?: "", text,
+                                    manager->listener_data);
+}
+
+void manager_note_bind(struct manager *manager, struct device *device, const char *driver) {
+    struct group *group = device->group;
+
+    if (!group || !group->lease || driver_role(driver, false, false) != ROLE_KERNEL)
+        return;
+    const char *interned = intern_string(&manager->model.strings, driver);
+    if (!interned || device->conflict_driver == interned)
+        return;
+    device->conflict_driver = interned;
+    _cleanup_(freep) char *text = string_format(
+        "Driver %s took device %s of group %u beside its owner, uid %u (lease %llu); unbind it.",
+        driver, device->name, group->id, group->lease->holder,
+        (unsigned long long)group->lease->id);
+    report_conflict(manager, group, device->name, driver, "kernel-driver", text ?: "");
+}
+
+static struct lease_group *lease_group_of(struct lease *lease, uint32_t id) {
+    for (size_t i = 0; i < lease->n_groups; i++)
+        if (lease->groups[i].id == id && !lease->groups[i].lost)
+            return &lease->groups[i];
+    return NULL;
+}
+
+static void check_joined(struct manager *manager, struct group *group, struct device *member) {
+    const struct lease_group *granted = lease_group_of(group->lease, group->id);
+
+    if (member->join_reported || (granted && strings_contain(granted->devices, member->path)))
+        return;
+    member->join_reported = true;
+    _cleanup_(freep) char *text = string_format(
+        "Device %s joined group %u, which uid %u owns (lease %llu).", member->name, group->id,
+        group->lease->holder, (unsigned long long)group->lease->id);
+    report_conflict(manager, group, member->name, member->driver, "joined", text ?: "");
+}
+
+static void check_members(struct manager *manager, struct group *group) {
+    for (struct device *member = group->members; member; member = member->next_member) {
+        check_joined(manager, group, member);
+        if (member->role == ROLE_KERNEL)
+            manager_note_bind(manager, member, member->driver);
+    }
+}
+
+/* The holder's access is as it was given. */
+static bool node_is_in_order(const struct group *group) {
+    uid_t holder = group->lease->holder;
+
+    return node_open_to(&group->node, holder) && !node_open_to_others(&group->node, holder);
+}
+
+static void repair_node(struct manager *manager, struct group *group) {
+    if (group->repairs >= REPAIRS_PER_TICK)
+        return;
+    group->repairs++;
+    int r = node_grant(manager->sysfs, group->id, group->lease->holder);
+    manager_refresh_node(manager, group);
+    bool mended = r >= 0 && node_is_in_order(group);
+    _cleanup_(freep) char *text = string_format(
+        mended ? "The access of uid %u to /dev/vfio/%u was changed by somebody; it was restored."
+               : "The access of uid %u to /dev/vfio/%u was changed by somebody and could not be "
+                 "restored.",
+        group->lease->holder, group->id);
+    report_conflict(manager, group, NULL, NULL, mended ? "node-repaired" : "node-open-to-others",
+                    text ?: "");
+}
+
+static void watch_leased(struct manager *manager, struct group *group) {
+    check_members(manager, group);
+    if (group->lease->state != LEASE_ACTIVE)
+        return;
+    if (!group_has_role(group, ROLE_USER))
+        manager_end_lease(manager, group->lease, LEASE_END_DEVICE_GONE);
+    else if (group->node.present && !node_is_in_order(group))
+        repair_node(manager, group);
+}
+
+/* Userspace has the group, but nobody was granted it. */
+static void watch_unleased(struct manager *manager, struct group *group) {
+    if (!group->open || group->foreign_reported)
+        return;
+    group->foreign_reported = true;
+    _cleanup_(freep) char *text = string_format(
+        "Group %u was opened by a process that did not get it from dmaownd%s.", group->id,
+        group->was_leased ? ", perhaps a former holder" : "");
+    audit_write(manager->audit, &(struct audit_event){.kind = AUDIT_FOREIGN,
+                                                      .message = text,
+                                                      .groups = &group->id,
+                                                      .n_groups = 1,
+                                                      .uid = AUDIT_UID_NONE,
+                                                      .claimant_uid = AUDIT_UID_NONE,
+                                                      .reason = "open-elsewhere"});
+    if (group->was_leased && manager->listener)
+        manager->listener->conflict(group, "", "", text ?: "", manager->listener_data);
+}
+
+/* The group is gone, and with it the part of the lease that it was. */
+static void watch_removed(struct manager *manager, struct group *group) {
+    struct lease *lease = group->lease;
+
+    if (!lease)
+        return;
+    group->lease = NULL;
+    for (size_t i = 0; i < lease->n_groups; i++)
+        if (lease->groups[i].id == group->id)
+            lease->groups[i].lost = true;
+    if (lease->state == LEASE_ACTIVE)
+        manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
+    else
+        manager_try_draining(manager);
+}
+
+void manager_settle(struct manager *manager) {
+    for (struct group *group = manager->model.removed_groups; group; group = group->next_dirty)
+        watch_removed(manager, group);
+    for (struct group *group = manager->model.dirty_groups; group; group = group->next_dirty) {
+        if (group->lease)
+            watch_leased(manager, group);
+        else
+            watch_unleased(manager, group);
+    }
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The one place that knows both the model and the outside. It turns what the kernel says into the
+ * model, the model and the policy into verdicts, verdicts into leases, and tells the audit trail and
+ * one listener (the bus) what changed. Everything happens on one loop; nothing here blocks. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <ev.h>
+
+#include "kernel/features.h"
+#include "kernel/node.h"
+#include "kernel/uevent.h"
+#include "model/lease.h"
+#include "model/model.h"
+#include "model/verdict.h"
+#include "policy/policy.h"
+#include "record/audit.h"
+#include "record/state.h"
+#include "util/worker.h"
+
+/* What the listener is told. publish comes once a loop turn with changes: the model's lists of
+ * changes are read in it. */
+struct manager_listener {
+    void (*publish)(void *userdata);
+    void (*lease_added)(struct lease *lease, void *userdata);
+    void (*lease_changed)(struct lease *lease, void *userdata);
+    void (*lease_ended)(struct lease *lease, void *userdata);
+    void (*conflict)(const struct group *group, const char *device, const char *driver,
+                     const char *text, void *userdata);
+    void (*policy_reloaded)(bool ok, const char *text, void *userdata);
+};
+
+struct manager_options {
+    const char *config_directory;
+    const char *sysfs_directory;
+    const char *state_directory;
+    bool foreground;
+};
+
+struct policy_load;
+
+struct manager {
+    struct ev_loop *loop;
+    struct manager_options options;
+    int sysfs;
+
+    struct model model;
+    struct lease_book leases;
+    struct policy *policy; /* NULL until one was good */
+    uint64_t policy_generation;
+    struct policy_load *policy_load; /* a load under way */
+    bool policy_load_again;
+    struct verdict_host host;
+    enum kernel_model kernel_model;
+    struct worker *symbols; /* reads kallsyms */
+
+    struct audit *audit;
+    struct state *state;
+    struct uevent_monitor *uevents;
+    struct node_watch *nodes;
+    ev_io uevent_input, node_input;
+    ev_timer tick, expiry, drain;
+    ev_prepare turn;
+    bool tick_passed; /* since the service manager was last told that all is well */
+
+    const struct manager_listener *listener;
+    void *listener_data;
+};
+
+/* Opens everything and reads the kernel's state: monitor first, scan second. Leases of this boot are
+ * loaded, not yet judged. 0 or a negative errno, and then a line in the log says why. */
+int manager_new(struct ev_loop *loop, const struct manager_options *options, struct manager **ret);
+struct manager *manager_free(struct manager *manager);
+DEFINE_CLEANUP(struct manager *, manager_free)
+
+/* Takes in every event that waits, so that a judgement stands on all that the kernel has said. */
+void manager_catch_up(struct manager *manager);
+/* KERNEL_MODEL_NONE while there is no group. */
+enum kernel_model manager_kernel_model(const struct manager *manager);
+/* Reads the kernel's symbols and caches what they say for this boot; runs outside of the sandbox
+ * that hides them from the daemon. */
+int manager_probe_kernel(const char *state_directory);
+
+/* ---- facts (manager-facts.c) */
+
+/* Reads everything again and takes the difference into the model. */
+int manager_scan(struct manager *manager);
+/* Reads one group's members, node and facts again. The group may be gone afterwards. */
+int manager_refresh_group(struct manager *manager, uint32_t id);
+void manager_refresh_node(struct manager *manager, struct group *group);
+/* Reads which devices each group has, and those that are new or moved. */
+int manager_refresh_members(struct manager *manager);
+void manager_handle_uevent(const struct uevent *event, void *userdata);
+void manager_handle_node_event(enum node_event event, uint32_t id, void *userdata);
+
+/* ---- what follows from changes (manager-watch.c) */
+
+/* Ends, conflicts and repairs that follow from what changed in the model. To be called after facts
+ * were taken in and before anybody is judged by them. */
+void manager_settle(struct manager *manager);
+/* A driver that the kernel said it bound: recorded even if it is gone when sysfs is read. */
+void manager_note_bind(struct manager *manager, struct device *device, const char *driver);
+
+/* ---- leases (manager-leases.c) */
+
+#define CLAIM_GROUPS_MAX 64
+
+struct claim {
+    struct policy_subject caller;
+    struct policy_subject holder;
+    pid_t pid;
+    const char *unit, *sender, *bus_id;
+    unsigned mode, lifetime;
+    uint64_t ttl; /* seconds; 0 without */
+    const char *key, *comment; /* "" without */
+    struct group **groups; /* without repetition, at most CLAIM_GROUPS_MAX */
+    size_t n_groups;
+    struct device **groupless;
+    size_t n_groupless;
+};
+
+/* A refusal: what answers the caller. */
+struct refusal {
+    enum outcome outcome;
+    char *text; /* the caller's to free */
+};
+void refusal_done(struct refusal *refusal);
+/* Fills a refusal; returns outcome. */
+enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...)
+    _printf_(3, 4);
+
+/* The request that a claim makes to the verdict; borrowed from claim and manager. */
+struct verdict_request manager_request(struct manager *manager, const struct claim *claim);
+
+/* Reads the facts of the claim's groups again, judges, asks the kernel, and grants: state first,
+ * then access. OUTCOME_OK with *ret_lease (the book's), another outcome with refusal filled, or a
+ * negative errno: -EAGAIN if udev is still at work on a node (call again soon). A refusal is
+ * recorded. The groups of claim may be freed by it. */
+int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
+                  struct refusal *refusal);
+/* Takes access away; the lease ends when nobody has its groups open any more. */
+void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end);
+/* Ends the connection leases of a name that left the bus. */
+void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id);
+/* Tries whether draining leases have drained. */
+void manager_try_draining(struct manager *manager);
+void manager_arm_expiry(struct manager *manager);
+/* One `ended`, `granted`, `recovered` … entry about a lease. */
+void manager_record_lease(struct manager *manager, enum audit_kind kind, const struct lease *lease,
+                          const char *reason, const char *message);
+void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,
+                           const char *rule, const char *message);
+
+/* ---- recovery (manager-recovery.c) */
+
+/* Places every lease that was loaded: back with its access, or ended with a record. */
+void manager_recover(struct manager *manager);
+
+/* ---- policy (manager-policy.c) */
+
+/* Reads the policy; names are looked up in a worker. The listener hears the result. */
+int manager_load_policy(struct manager *manager);
+void manager_cancel_policy_load(struct manager *manager);
+
+uint64_t now_monotonic(void); /* µs */
+uint64_t now_boottime(void);
+uint64_t now_realtime(void);

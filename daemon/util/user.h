@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The user database. It can block for long (a directory service): only for worker processes. */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define USER_GROUPS_MAX 4096
+
+/* The groups of a user, into ret with room for USER_GROUPS_MAX. Returns how many; 0 for a uid that
+ * is not known; a negative errno. */
+int user_groups(uid_t uid, gid_t *ret);

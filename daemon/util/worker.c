@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "util/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "util/cleanup.h"
+#include "util/fd.h"
+
+struct worker {
+    struct ev_loop *loop;
+    ev_io input;
+    int pipe, process;
+    worker_done *done;
+    void *userdata;
+    char *output;
+    size_t size;
+};
+
+struct worker *worker_free(struct worker *worker) {
+    if (!worker)
+        return NULL;
+    ev_io_stop(worker->loop, &worker->input);
+    if (worker->process >= 0) {
+        siginfo_t status;
+        (void)pidfd_send_signal(worker->process, SIGKILL, NULL, 0);
+        (void)waitid(P_PIDFD, (id_t)worker->process, &status, WEXITED | WNOHANG);
+    }
+    fd_close(worker->process);
+    fd_close(worker->pipe);
+    free(worker->output);
+    free(worker);
+    return NULL;
+}
+DEFINE_CLEANUP(struct worker *, worker_free)
+
+/* The worker has closed its end, which is the last thing that it does. */
+static void finish(struct worker *worker) {
+    siginfo_t status = {0};
+    int result = 0;
+
+    if (waitid(P_PIDFD, (id_t)worker->process, &status, WEXITED) < 0)
+        result = -errno;
+    else if (status.si_code != CLD_EXITED)
+        result = -EIO;
+    else if (status.si_status != 0)
+        result = -status.si_status;
+    worker->process = fd_close(worker->process);
+    worker->output[worker->size] = 0;
+    worker->done(result, worker->output, worker->size, worker->userdata);
+    worker_free(worker);
+}
+
+static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
+    struct worker *worker = watcher->data;
+    char *grown = realloc(worker->output, worker->size + 4096 + 1);
+
+    if (!grown)
+        return;
+    worker->output = grown;
+    ssize_t n = read(worker->pipe, grown + worker->size, 4096);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n > 0 && worker->size + (size_t)n <= WORKER_OUTPUT_MAX) {
+        worker->size += (size_t)n;
+        return;
+    }
+    if (n != 0)
+        (void)pidfd_send_signal(worker->process, SIGKILL, NULL, 0);
+    finish(worker);
+}
+
+static _Noreturn void run_child(int output, int keep_fd, worker_function *run, void *userdata) {
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != output && fd != keep_fd)
+            (void)close(fd);
+    int r = run(output, userdata);
+    _exit(r < 0 ? (-r & 0xff) : 0);
+}
+
+int worker_start(struct ev_loop *loop, int keep_fd, worker_function *run, worker_done *done,
+                 void *userdata, struct worker **ret) {
+    _cleanup_(worker_freep) struct worker *worker = calloc(1, sizeof(*worker));
+    _cleanup_(fd_closep) int output = -1;
+    int ends[2];
+
+    if (!worker)
+        return -ENOMEM;
+    worker->pipe = worker->process = -1;
+    worker->loop = loop;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    worker->pipe = ends[0];
+    output = ends[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        run_child(output, keep_fd, run, userdata);
+    worker->process = pidfd_open(pid, 0);
+    if (worker->process < 0)
+        return -errno;
+    worker->done = done;
+    worker->userdata = userdata;
+    ev_io_init(&worker->input, on_input, worker->pipe, EV_READ);
+    worker->input.data = worker;
+    ev_io_start(loop, &worker->input);
+    *ret = TAKE_POINTER(worker);
+    return 0;
+}

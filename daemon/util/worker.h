@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A worker process for work that can block: the user database, the kernel's symbol table. A task
+ * stuck in the kernel can not be killed and must not take the daemon with it, so it is a process
+ * and no thread, and it keeps none of the daemon's fds. */
+
+#include <stddef.h>
+
+struct ev_loop;
+struct worker;
+
+/* What a worker may write; more ends it as failed. */
+#define WORKER_OUTPUT_MAX (1024 * 1024)
+
+/* Runs in the worker: writes its answer to output. A negative errno makes it fail. */
+typedef int worker_function(int output, void *userdata);
+
+/* Called once, in the daemon. result: 0 or a negative errno. output: NUL-terminated, borrowed. */
+typedef void worker_done(int result, const char *output, size_t size, void *userdata);
+
+/* Starts one. The worker is freed after done was called. keep_fd: an fd that it keeps, or -1. */
+int worker_start(struct ev_loop *loop, int keep_fd, worker_function *run, worker_done *done,
+                 void *userdata, struct worker **ret);
+/* Gives up on it: done is not called, and the process is killed if the kernel lets go of it. */
+struct worker *worker_free(struct worker *worker);

@@ -10,7 +10,8 @@
 
 #include "policy-test.h"
 
-#define RULE(name) "{\"name\": \"" name "\", \"effect\": \"allow\", \"match\": {\"name\": \"" name "\"}}"
+#define RULE(name)                                                                                 \
+    "{\"name\": \"" name "\", \"effect\": \"allow\", \"match\": {\"name\": \"" name "\"}}"
 
 #define TEMPLATE "/tmp/test-policy-XXXXXX"
 
@@ -236,8 +237,10 @@ static char *repeat(const char *head, const char *item, size_t n, const char *ta
 }
 
 START_TEST(test_rule_count) {
-    static const char item[] = "{\"effect\": \"allow\", \"match\": {\"name\": \"a\"}, \"name\": \"r";
-    static const char deny[] = "{\"effect\": \"deny\", \"match\": {\"bus\": \"pci\"}, \"name\": \"r";
+    static const char item[] =
+        "{\"effect\": \"allow\", \"match\": {\"name\": \"a\"}, \"name\": \"r";
+    static const char deny[] =
+        "{\"effect\": \"deny\", \"match\": {\"bus\": \"pci\"}, \"name\": \"r";
 
     _cleanup_(freep) char *many =
         repeat("{\"version\": 1, \"rules\": [", item, POLICY_RULES_MAX + 1, "]}");
@@ -259,7 +262,8 @@ START_TEST(test_long_list) {
     size_t size;
     FILE *stream = open_memstream(&text, &size);
 
-    fputs("{\"version\": 1, \"rules\": [{\"effect\": \"deny\", \"match\": {\"name\": [\"x\"", stream);
+    fputs("{\"version\": 1, \"rules\": [{\"effect\": \"deny\", \"match\": {\"name\": [\"x\"",
+          stream);
     for (int i = 0; i < POLICY_LIST_MAX; i++)
         fprintf(stream, ", \"%d\"", i);
     fprintf(stream, "], \"driver\": \"%01025d\"}}]}", 0);
@@ -329,7 +333,8 @@ static int note_name(void *userdata, const char *name, uint32_t *ret) {
 
 START_TEST(test_each_name_is_asked_once) {
     static const char text[] = RULES(
-        "{\"effect\": \"deny\", \"match\": {}, \"subjects\": {\"users\": [\"a\", \"b\", \"a\", 7]}},"
+        "{\"effect\": \"deny\", \"match\": {},"
+        "  \"subjects\": {\"users\": [\"a\", \"b\", \"a\", 7]}},"
         "{\"effect\": \"allow\", \"match\": {}, \"delegate\": [\"b\", \"c\"],"
         "  \"subjects\": {\"groups\": [\"a\", \"d\", \"8\"]}}");
     const struct policy_names names = { note_name, note_name, NULL, false };

@@ -4,6 +4,6 @@
 # test-policy-faults that a schema can see.
 set -eu -o pipefail
 {
-    "$top_builddir/tests/unit/test-policy-decide" --list
-    "$top_builddir/tests/unit/test-policy-faults" --list
-} | python3 "$top_srcdir/tests/unit/validate-policies.py" "$top_srcdir/policy"
+    "${top_builddir:?}/tests/unit/test-policy-decide" --list
+    "${top_builddir:?}/tests/unit/test-policy-faults" --list
+} | python3 "${top_srcdir:?}/tests/unit/validate-policies.py" "${top_srcdir:?}/policy"

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The schema and the parser know the same keys, words and limits. */
+/* The schema and the parser know the same keys, words and limits, and the manual has all keys. */
 
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <json-c/json_pointer.h>
 #include <stdio.h>
 
 #include "policy-test.h"
 #include "policy/compile.h"
+#include "util/fd.h"
 
 static struct json_object *schema;
 
@@ -105,6 +107,28 @@ START_TEST(test_limits) {
 }
 END_TEST
 
+static void expect_in_manual(const char *manual, const char *const *words) {
+    for (; *words; words++)
+        ck_assert_msg(strstr(manual, *words) != NULL, "dmaownd-policy(5) lacks %s", *words);
+}
+
+START_TEST(test_manual) {
+    const char *top = getenv("top_srcdir"), *keys[RULE_KEYS + 1], *match_keys[MATCH_KEYS + 1];
+    _cleanup_(freep) char *path = string_format("%s/policy/dmaownd-policy.5", top ? top : ".");
+    _cleanup_(freep) char *manual = NULL;
+
+    ck_assert_int_eq(file_read(AT_FDCWD, path, 1024 * 1024, &manual, NULL), 0);
+    rule_keys_list(keys);
+    match_keys_list(match_keys);
+    expect_in_manual(manual, document_keys);
+    expect_in_manual(manual, limit_keys);
+    expect_in_manual(manual, keys);
+    expect_in_manual(manual, match_keys);
+    expect_in_manual(manual, subject_keys);
+    expect_in_manual(manual, removable_words);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("policy schema");
     TCase *all = tcase_create("all");
@@ -113,6 +137,7 @@ int main(void) {
     tcase_add_test(all, test_keys);
     tcase_add_test(all, test_words);
     tcase_add_test(all, test_limits);
+    tcase_add_test(all, test_manual);
     suite_add_tcase(suite, all);
     return test_main(suite);
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* latency ADDRESS [ROUNDS]: round trips of one client on the bus at ADDRESS: to a service that does
  * nothing, and to dmaownd. Both services are other processes, and the client's first call to each
- * is left out. Prints "NAME MEDIAN P90" in microseconds. */
+ * is left out. At last, what the kernel (or what stands for it) takes to be asked about a group.
+ * Prints "NAME MEDIAN P90" in microseconds. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -133,7 +137,7 @@ static void wait_for_end(sd_bus *bus, const unsigned *ended, unsigned expected) 
 }
 
 /* The series take turns, so that a change in the machine's pace meets all of them. */
-static void measure(sd_bus *bus, const char *target, unsigned rounds, struct series series[3]) {
+static void measure(sd_bus *bus, const char *target, unsigned rounds, struct series *series) {
     unsigned ended = 0, released = 0;
     int r = sd_bus_match_signal(bus, NULL, MANAGER, "LeaseEnded", note_end, &ended);
 
@@ -155,6 +159,22 @@ static void measure(sd_bus *bus, const char *target, unsigned rounds, struct ser
         if (i > 0)
             series_add(&series[2], begin);
         wait_for_end(bus, &ended, ++released);
+    }
+}
+
+/* What dmaownd asks the kernel once in a claim and once in a release. */
+static void measure_node(const char *group, unsigned rounds, struct series *series) {
+    struct vfio_group_status status = {.argsz = sizeof(status)};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/dev/vfio/%s", group);
+    for (unsigned i = 0; i < rounds; i++) {
+        double begin = now_us();
+        int node = open(path, O_RDWR | O_CLOEXEC);
+        if (node < 0 || ioctl(node, VFIO_GROUP_GET_STATUS, &status) < 0)
+            fail(path, -errno, NULL);
+        close(node);
+        series_add(series, begin);
     }
 }
 
@@ -201,7 +221,8 @@ static void wait_for_name(sd_bus *bus, const char *name) {
 
 int main(int argc, char **argv) {
     unsigned long rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : 2000;
-    struct series series[3] = {{"noop", NULL, 0}, {"explain", NULL, 0}, {"claim+release", NULL, 0}};
+    struct series series[4] = {
+        {"noop", NULL, 0}, {"explain", NULL, 0}, {"claim+release", NULL, 0}, {"node", NULL, 0}};
     char target[32];
 
     if (argc < 2 || rounds == 0 || rounds > ROUNDS_MAX) {
@@ -216,10 +237,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "latency: no group is grantable\n");
         return 1;
     }
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 4; i++)
         series[i].samples = calloc(rounds + 1, sizeof(double));
     measure(bus, target, (unsigned)rounds, series);
-    for (unsigned i = 0; i < 3; i++)
+    measure_node(target, (unsigned)rounds / 4 + 1, &series[3]);
+    for (unsigned i = 0; i < 4; i++)
         series_print(&series[i]);
     sd_bus_flush_close_unref(bus);
     kill(noop, SIGTERM);

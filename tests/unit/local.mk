@@ -23,3 +23,32 @@ tests_unit_test_policy_load_SOURCES = %D%/test-policy-load.c %D%/policy-test.h
 tests_unit_test_policy_load_LDADD = $(policy_test_libraries)
 tests_unit_test_policy_schema_SOURCES = %D%/test-policy-schema.c %D%/policy-test.h
 tests_unit_test_policy_schema_LDADD = $(policy_test_libraries)
+
+# The layers of the kernel, of the record and of the utilities.
+layer_test_libraries = \
+	daemon/kernel/libkernel.a daemon/record/librecord.a daemon/libmodel.a \
+	policy/libpolicy.a daemon/libutil.a \
+	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) $(CHECK_LIBS)
+if HAVE_CHECK
+layer_tests = \
+	%D%/test-audit %D%/test-features %D%/test-node %D%/test-state %D%/test-sysfs \
+	%D%/test-uevent %D%/test-util
+check_PROGRAMS += $(layer_tests)
+TESTS += $(layer_tests)
+endif
+tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
+tests_unit_test_audit_LDADD = $(layer_test_libraries)
+tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
+tests_unit_test_features_LDADD = $(layer_test_libraries)
+tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
+tests_unit_test_node_LDADD = $(layer_test_libraries)
+tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h
+tests_unit_test_state_LDADD = $(layer_test_libraries)
+tests_unit_test_sysfs_SOURCES = %D%/test-sysfs.c %D%/tree.h
+tests_unit_test_sysfs_LDADD = $(layer_test_libraries)
+tests_unit_test_uevent_SOURCES = %D%/test-uevent.c %D%/tree.h \
+	tests/fakekernel/uevent.c tests/fakekernel/uevent.h
+tests_unit_test_uevent_CPPFLAGS = $(AM_CPPFLAGS)
+tests_unit_test_uevent_LDADD = $(layer_test_libraries)
+tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
+tests_unit_test_util_LDADD = $(layer_test_libraries)

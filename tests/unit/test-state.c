@@ -27,7 +27,7 @@ static void open_state(void) {
 static void set_up(void) {
     tree_begin(&tree);
     snprintf(folder, sizeof(folder), "%s/state", tree.path);
-    freopen("/dev/null", "w", stderr);
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
     open_state();
 }
 
@@ -91,7 +91,7 @@ static unsigned load(void) {
 }
 
 static bool exists(const char *name) {
-    char path[64];
+    char path[320];
 
     snprintf(path, sizeof(path), "state/%s", name);
     return faccessat(tree.fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

@@ -48,6 +48,7 @@ static const struct pair pairs[] = {
     { A M(""), A M("") S("\"users\": [0]"), true },
     { A M(""), A M("") S("\"users\": [\"root\"]"), true },
     { A M(""), A M("") S("\"groups\": [0]"), false },
+    { A M(""), A M("") S("\"users\": [0], \"groups\": [5]"), false },
     { A M(""), A M("") S("\"units\": [\"a.service\"]"), true },
     { A M("") S("\"units\": [\"a.service\"]"), A M(""), false },
     { A M("") S("\"units\": [\"a*.service\"]"), A M("") S("\"units\": [\"ab.service\"]"), true },

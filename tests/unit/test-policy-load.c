@@ -295,11 +295,17 @@ END_TEST
 
 /* What comes from a file cannot write on the reader's terminal. */
 START_TEST(test_messages_are_printable) {
-    static const char text[] = "{\"version\": 1, \"a\\u001b[31m\": 1, \"\xc2\x9b\": 2}";
+    static const char *const texts[] = {
+        "{\"version\": 1, \"\xc2\x9b\": 2}",
+        "{\"version\": 1, \"\xc2\x9b\": 2, \"\xc2\x9b\": 2}",
+        RULES("{\"effect\": \"allow\", \"match\": {\"name\": \"a\\u001b[31m\"}}"),
+        RULES("{\"effect\": \"allow\", \"match\": {\"vendor\": \"a\\u001b[31m\"}}"),
+    };
 
-    ck_assert_int_eq(policy_parse_buffer("x\x1b", text, strlen(text), &test_strict, &policy,
-                                         &report), POLICY_INVALID);
-    ck_assert_uint_ge(report.n_messages, 1);
+    for (size_t i = 0; i < ELEMENTS_OF(texts); i++)
+        ck_assert_int_eq(policy_parse_buffer("x\x1b", texts[i], strlen(texts[i]), &test_strict,
+                                             &policy, &report), POLICY_INVALID);
+    ck_assert_uint_ge(report.n_messages, ELEMENTS_OF(texts));
     for (size_t i = 0; i < report.n_messages; i++) {
         ck_assert(text_is_printable(report.messages[i].text));
         ck_assert(text_is_printable(report.messages[i].file));

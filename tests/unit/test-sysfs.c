@@ -97,7 +97,7 @@ END_TEST
 
 static const char *const ways[] = {
     NIC,
-    "/" NIC,
+    "/devices/pci0000:00/0000:00:05.0",
     "devices//pci0000:00/./0000:00:05.0/",
     "bus/pci/devices/0000:00:05.0",
     "bus/pci/devices/../devices/0000:00:05.0",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-bin_PROGRAMS += %D%/dmaownctl
+bin_PROGRAMS += dmaownctl
 noinst_LIBRARIES += %D%/libclient.a
+dist_man_MANS += %D%/dmaownctl.1
 
 # All but main(), so that tests can link it.
 client_libclient_a_SOURCES = \
@@ -11,7 +12,28 @@ client_libclient_a_SOURCES = \
 	%D%/verbs-groups.c %D%/verbs-groups.h %D%/verbs-leases.c %D%/verbs-policy.c
 client_libclient_a_CFLAGS = $(AM_CFLAGS) $(SMARTCOLS_CFLAGS)
 
-client_dmaownctl_SOURCES = %D%/main.c
-client_dmaownctl_LDADD = \
+client_libraries = \
 	%D%/libclient.a policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(JSON_LIBS) $(SMARTCOLS_LIBS)
+
+dmaownctl_SOURCES = %D%/main.c
+dmaownctl_LDADD = $(client_libraries)
+
+dist_bashcompletion_DATA = %D%/completion/dmaownctl
+
+# Tests.
+client_test_scripts = tests/unit/test-client-verbs.sh tests/unit/test-client-documents.sh
+dist_check_SCRIPTS += $(client_test_scripts)
+TESTS += $(client_test_scripts)
+check_PROGRAMS += tests/unit/test-client-daemon
+tests_unit_test_client_daemon_SOURCES = tests/unit/test-client-daemon.c
+tests_unit_test_client_daemon_LDADD = daemon/libutil.a $(SYSTEMD_LIBS)
+if HAVE_CHECK
+client_tests = tests/unit/test-client-status tests/unit/test-client-text
+check_PROGRAMS += $(client_tests)
+TESTS += $(client_tests)
+endif
+tests_unit_test_client_status_SOURCES = tests/unit/test-client-status.c
+tests_unit_test_client_status_LDADD = %D%/libclient.a daemon/libmodel.a daemon/libutil.a $(CHECK_LIBS)
+tests_unit_test_client_text_SOURCES = tests/unit/test-client-text.c
+tests_unit_test_client_text_LDADD = $(client_libraries) $(CHECK_LIBS)

@@ -11,6 +11,8 @@
 #include "client/verb.h"
 #include "config.h"
 
+#define PROGRAM "dmaownctl"
+
 /* The options before the verb. Returns a negative number when the verb may run, else the status. */
 static int parse_options(struct client *client, int argc, char **argv) {
     static const struct option options[] = {
@@ -66,8 +68,7 @@ static enum exit_status run(struct client *client, int argc, char **argv) {
         return unknown_verb(client, argv + optind);
     client->verb = verb->name;
     int skipped = optind + (int)n_words - 1;
-    /* getopt's own messages begin with the program as it was called. */
-    argv[skipped] = (char *)"dmaownctl";
+    argv[skipped] = (char *)PROGRAM;
     status = verb_parse(verb, client, argc - skipped, argv + skipped, &arguments, &finished);
     if (status != STATUS_DONE || finished)
         return (enum exit_status)status;
@@ -79,6 +80,8 @@ int main(int argc, char **argv) {
     struct client client = {.color = isatty(STDOUT_FILENO) && (!no_color || !*no_color)};
 
     (void)setlocale(LC_ALL, "");
+    if (argc > 0)
+        argv[0] = (char *)PROGRAM; /* getopt's messages begin with it */
     enum exit_status status = run(&client, argc, argv);
     client_disconnect(&client);
     /* A full disk or a closed pipe must not look like success. */

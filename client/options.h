@@ -7,7 +7,7 @@
 
 /* Whom --uid means differs, so each verb says it itself. */
 #define CLAIM_OPTIONS                                                                              \
-    {"lifetime", 'l', "WORD", "persistent (default), connection, fd, process, unit"},              \
+    {"lifetime", 'l', "WORD", "persistent (default), or what else ends it"},                       \
         {"ttl", 't', "TIME", "end after so many seconds; or 10m, 2h, 7d, 1w"},                     \
         {"mode", 'm', "MODE", "path (default) or fd"},                                             \
         {"interface", 'i', "WORD", "group (default where it exists) or cdev"},                     \

@@ -54,7 +54,7 @@ static enum exit_status claim_run(struct client *client, const struct arguments 
 
 static const struct verb_option claim_options[] = {
     CLAIM_OPTIONS,
-    {"uid", 'u', "USER", "who gets access (a rule must delegate to that user)"},
+    {"uid", 'u', "USER", "who gets access, if a rule delegates to that user"},
     {NULL},
 };
 
@@ -65,7 +65,7 @@ const struct verb verb_claim = {
     .help = "Prints the object path of the lease. It outlives dmaownctl: its lifetime is\n"
             "'persistent' unless said otherwise, so it ends with 'dmaownctl release', after\n"
             "--ttl, or with a reboot. ('connection', the default of the D-Bus call, would\n"
-            "end it together with dmaownctl.)\n",
+            "end it together with dmaownctl.) Further lifetimes: fd, process, unit.\n",
     .options = claim_options,
     .json = true,
     .min_words = 1,

@@ -5,4 +5,4 @@ noinst_PROGRAMS += %D%/latency %D%/startup %D%/walk
 %C%_latency_LDADD = $(SYSTEMD_LIBS) $(EV_LIBS)
 %C%_startup_SOURCES = %D%/startup.c
 %C%_walk_SOURCES = %D%/walk.c
-EXTRA_DIST += tests/bench %D%/policy.json %D%/under-valgrind
+EXTRA_DIST += tests/all tests/bench tests/demo %D%/in-vm.sh %D%/policy.json %D%/under-valgrind

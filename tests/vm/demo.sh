@@ -62,9 +62,9 @@ lease=$(property "/org/dmaownd1/group/$group" Group Lease | tr -d '"')
 show 0 as_user alice dmaownctl release "${lease##*/}"
 wait_for 10 has_journal_count ended "$group" 1
 say "What the journal tells of group $group:"
-show 0 journalctl -q --no-pager -o cat --after-cursor "$journal_cursor" "DMAOWND_GROUP=$group"
+show 0 journalctl -q --no-pager -o cat --since "$journal_mark" "DMAOWND_GROUP=$group"
 say "The grant with all its fields:"
-show 0 journalctl -q --no-pager -o verbose --after-cursor "$journal_cursor" \
+show 0 journalctl -q --no-pager -o verbose --since "$journal_mark" \
     --output-fields=MESSAGE,PRIORITY,DMAOWND_EVENT,DMAOWND_GROUP,DMAOWND_DEVICES,DMAOWND_LEASE,DMAOWND_UID,DMAOWND_RULE \
     "DMAOWND_GROUP=$group" DMAOWND_EVENT=granted
 echo

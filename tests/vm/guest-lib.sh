@@ -179,29 +179,32 @@ manager=(org.dmaownd1 /org/dmaownd1 org.dmaownd1.Manager)
 config=$(cat /opt/test/sysconfdir 2> /dev/null || echo /etc)/dmaownd
 policy_file=$config/policy.json
 
-# attempt USER METHOD [SIGNATURE ARGUMENT...]: calls the Manager. Sets answer (JSON, of the values
-# alone), error_name ("" when it worked, without the project's prefix) and error_text.
+# jq takes long to start on an emulated processor, so what is asked often is taken apart here.
+
+# attempt USER METHOD [SIGNATURE ARGUMENT...]: calls the Manager. Sets answer (the values, as a JSON
+# array on one line), error_name ("" when it worked, without the project's prefix) and error_text.
 attempt() {
     local user=$1
     shift
     attempt_on "$user" "${manager[@]}" "$@"
 }
 attempt_on() { # attempt_on USER SERVICE OBJECT INTERFACE METHOD ...
-    local user=$1 errors
+    local user=$1 status=0 line
     shift
-    errors=$(mktemp)
-    error_name="" error_text=""
+    error_name="" error_text="" answer=""
     # Only in its debug output does busctl name an error.
-    if answer=$(as_user "$user" env SYSTEMD_LOG_LEVEL=debug \
-            busctl --json=short call "$@" 2> "$errors"); then
-        answer=$(jq -c .data <<< "$answer")
-    else
-        error_name=$(grep -o 'error-name=[^ ]*' "$errors" | tail -n 1 |
-            sed 's/^error-name=//; s/^org\.dmaownd1\.Error\.//')
-        error_text=$(sed -n 's/^Call failed: //p' "$errors")
-        : "${error_name:=no-answer}"
+    SYSTEMD_LOG_LEVEL=debug as_user "$user" busctl --json=short call "$@" \
+        > /tmp/attempt.out 2> /tmp/attempt.err || status=$?
+    if [ "$status" = 0 ]; then
+        answer=$(< /tmp/attempt.out)
+        [[ $answer =~ '"data":'(.*)'}'$ ]] && answer=${BASH_REMATCH[1]}
+        return
     fi
-    rm -f "$errors"
+    error_name=no-answer
+    while read -r line; do
+        [[ ! $line =~ error-name=([^ ]+) ]] || error_name=${BASH_REMATCH[1]#org.dmaownd1.Error.}
+        [[ ! $line =~ ^'Call failed: '(.*) ]] || error_text=${BASH_REMATCH[1]}
+    done < /tmp/attempt.err
 }
 
 # worked WHAT: the last attempt had no error. refused WHAT NAME: it had this one.
@@ -218,31 +221,37 @@ claim() {
     [[ " $* " == *" lifetime "* ]] || options+=(lifetime s persistent)
     attempt "$user" Claim 'asa{sv}' "${#targets[@]}" "${targets[@]}" \
         $((${#options[@]} / 3)) "${options[@]}"
-    lease=$(jq -r '.[0] // empty' <<< "${answer:-null}" 2> /dev/null)
+    lease=""
+    [[ ! $answer =~ '"'(/org/dmaownd1/lease/[^\"]*) ]] || lease=${BASH_REMATCH[1]}
 }
 release() { attempt "$1" Release o "$2"; } # release USER LEASE
 
-# explain USER TARGET: sets grantable, reason and findings (JSON).
+# explain USER TARGET: sets grantable and reason; blocking prints "DEVICE DRIVER" of each finding of
+# it that blocks.
 explain() {
     attempt "$1" Explain 'asa{sv}' 1 "$2" 0
-    grantable=$(jq -r '.[0]' <<< "${answer:-null}" 2> /dev/null)
-    reason=$(jq -r '.[1]' <<< "${answer:-null}" 2> /dev/null)
-    findings=$(jq -c '[.[2][] | map_values(.data)]' <<< "${answer:-null}" 2> /dev/null)
+    grantable="" reason=""
+    [[ ! $answer =~ ^\[(true|false),'"'([^\"]*) ]] ||
+        grantable=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
+}
+blocking() {
+    jq -r '.[2][] | map_values(.data) | select(.blocks) | .device + " " + .driver' <<< "$answer"
 }
 
 # listed GROUP FIELD [USER]: a field of ListGroups: owner verdict count node object.
 listed() {
     local -A column=([owner]=1 [verdict]=2 [count]=3 [node]=4 [object]=5)
     attempt "${3:-root}" ListGroups
-    jq -r --argjson group "$1" --argjson column "${column[$2]}" \
-        '.[0][] | select(.[0] == $group) | .[$column]' <<< "${answer:-[[]]}"
+    [[ $answer =~ \[$1,'"'([a-z]*)'","'([a-z-]*)'",'([0-9]*)',"'([^\"]*)'","'([^\"]*)'"' ]] || return
+    echo "${BASH_REMATCH[${column[$2]}]}"
 }
 # is_listed GROUP FIELD VALUE [USER], for wait_for.
 is_listed() { [ "$(listed "$1" "$2" "${4:-root}")" = "$3" ]; }
 
 property() { # property OBJECT INTERFACE NAME: JSON, of the value alone
-    busctl --json=short get-property org.dmaownd1 "$1" "org.dmaownd1.$2" "$3" 2> /dev/null |
-        jq -c .data
+    local got
+    got=$(busctl --json=short get-property org.dmaownd1 "$1" "org.dmaownd1.$2" "$3" 2> /dev/null)
+    [[ ! $got =~ '"data":'(.*)'}'$ ]] || echo "${BASH_REMATCH[1]}"
 }
 has_property() { [ "$(property "$1" "$2" "$3")" = "$4" ]; }
 
@@ -271,8 +280,14 @@ main_pid() { systemctl show -p MainPID --value dmaownd; }
 is_active() { [ "$(systemctl is-active dmaownd)" = active ]; }
 is_ready_again() { is_active && [ "$(main_pid)" != "$1" ]; } # is_ready_again OLD-PID
 
+# Start, stop and restart, without systemd's limit of starts in a short time.
+service() {
+    systemctl reset-failed dmaownd 2> /dev/null
+    timeout 60 systemctl "$1" dmaownd
+}
 kill_daemon() { # SIGKILL, and back by systemd's hand
     local before
+    systemctl reset-failed dmaownd 2> /dev/null
     before=$(main_pid)
     systemctl kill --signal=KILL dmaownd
     wait_for 20 is_ready_again "$before"
@@ -292,8 +307,7 @@ fresh_start() {
     udevadm settle --timeout=30
     write_policy
     mark_journal
-    systemctl reset-failed dmaownd 2> /dev/null
-    systemctl start dmaownd || {
+    service start || {
         journalctl -u dmaownd --no-pager | tail -n 40 | sed 's/^/# /'
         bail "dmaownd does not start"
     }
@@ -301,25 +315,27 @@ fresh_start() {
 
 # ---- journal ----
 
-# Later counts begin here.
-mark_journal() {
+# Later counts begin here. (Not at a cursor: with a match, journalctl loses an entry behind it.)
+mark_journal() { journal_mark=@${EPOCHREALTIME/,/.}; }
+# journal FIELD MATCH...: that field of each entry since the mark that matches, one a line
+journal() {
+    local field=$1
+    shift
     journalctl --sync
-    journal_cursor=$(journalctl -q -n 1 -o json | jq -r .__CURSOR)
-}
-journal() { # journal FIELD=VALUE...: the entries since the mark, as JSON lines
-    journalctl --sync
-    journalctl -q -o json --after-cursor "$journal_cursor" "$@"
+    journalctl -q --no-pager -o cat --output-fields="$field" --since "$journal_mark" "$@"
 }
 # journal_count EVENT GROUP
-journal_count() { journal "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | wc -l; }
+journal_count() {
+    journal DMAOWND_EVENT "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | wc -l
+}
 has_journal_count() { [ "$(journal_count "$1" "$2")" = "$3" ]; }
 # journal_field EVENT GROUP FIELD: of the newest such entry
-journal_field() {
-    journal "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | tail -n 1 | jq -r --arg f "$3" '.[$f] // ""'
-}
+journal_field() { journal "$3" "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | tail -n 1; }
 # All that the journal tells of a group: "denied denied granted ended"
 journal_story() {
-    journal "DMAOWND_GROUP=$1" | jq -r .DMAOWND_EVENT | tr '\n' ' ' | sed 's/ $//'
+    local events
+    mapfile -t events < <(journal DMAOWND_EVENT "DMAOWND_GROUP=$1")
+    echo "${events[*]}"
 }
 
 # ---- signals ----
@@ -335,7 +351,7 @@ watch_signals() {
 }
 stop_signals() { [ -z "${signals_pid:-}" ] || { kill "$signals_pid"; signals_pid=""; } 2> /dev/null; }
 # signals MEMBER: the arguments of each such signal, one JSON array a line
-signals() { jq -c --arg m "$1" 'select(.member == $m) | .payload.data' /tmp/signals 2> /dev/null; }
+signals() { sed -n "/\"member\":\"$1\"/ s/.*\"payload\":{[^}]*\"data\":\(.*\)}}\$/\\1/p" /tmp/signals; }
 has_signals() { [ "$(signals "$1" | wc -l)" -ge "$2" ]; } # has_signals MEMBER COUNT
 
 # ---- things that stay ----

@@ -31,8 +31,7 @@ is "the kernel agrees" "$(vfio-open "/dev/vfio/$group")" "flags=0x0"
 is "nobody got access" "$(access_of alice "$group")" ""
 explain alice "$target"
 is "Explain says the same" "$grantable $reason" "false kernel-driver"
-is "and ties it to the device" \
-    "$(jq -r '.[] | select(.blocks) | .device + " " + .driver' <<< "$findings")" "$sibling e1000"
+is "and ties it to the device" "$(blocking)" "$sibling e1000"
 is "Blockers says so too" "$(property "$object" Group Blockers)" "[[\"$sibling\",\"e1000\"]]"
 
 # uio_pci_generic.
@@ -118,7 +117,7 @@ worked "root may release what is another's"
 # One entry a step.
 check "the journal has them all" wait_for 10 has_journal_count ended "$group" 2
 is "one entry a step" "$(journal_story "$group")" \
-    "denied denied granted denied denied conflict ended granted ended"
+    "denied foreign denied granted denied denied conflict ended granted ended"
 is "the reason of the last denial" "$(journal_field denied "$group" DMAOWND_REASON)" leased
 is "whose it was" "$(journal_field granted "$group" DMAOWND_UID)" 1002
 is "the rule" "$(journal_field granted "$group" DMAOWND_RULE)" slot

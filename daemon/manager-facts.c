@@ -19,11 +19,16 @@ static int take_device(struct manager *manager, const char *path, struct device 
     return model_update_device(&manager->model, &reading.facts, ret);
 }
 
-static int scan_device(const char *path, void *userdata) {
+/* Of a device that a group listed already, nothing new is to be read. */
+static int scan_bus_device(const char *path, void *userdata) {
     struct manager *manager = userdata;
     struct device *device = model_device(&manager->model, path);
 
     return device && device->seen ? 0 : take_device(manager, path, NULL);
+}
+
+static int scan_member(const char *path, void *userdata) {
+    return take_device(userdata, path, NULL);
 }
 
 void manager_refresh_node(struct manager *manager, struct group *group) {
@@ -39,7 +44,7 @@ void manager_refresh_node(struct manager *manager, struct group *group) {
 static int scan_group(uint32_t id, void *userdata) {
     struct manager *manager = userdata;
     struct group_facts facts;
-    int r = sysfs_list_members(manager->sysfs, id, scan_device, manager);
+    int r = sysfs_list_members(manager->sysfs, id, scan_member, manager);
 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
@@ -56,7 +61,7 @@ int manager_scan(struct manager *manager) {
     model_begin_scan(&manager->model);
     int r = sysfs_list_groups(manager->sysfs, scan_group, manager);
     if (r >= 0)
-        r = sysfs_list_bus_devices(manager->sysfs, scan_device, manager);
+        r = sysfs_list_bus_devices(manager->sysfs, scan_bus_device, manager);
     if (r < 0) {
         log_message(LOG_ERR, "Devices can not be read from sysfs: %s.", strerror(-r));
         return r;
@@ -97,27 +102,35 @@ int manager_refresh_group(struct manager *manager, uint32_t id) {
     return r < 0 ? r : reread_unseen(manager, id);
 }
 
-/* A member that the model has elsewhere, or not at all. */
+/* A group whose members are looked through. */
+struct listing {
+    struct manager *manager;
+    uint32_t id;
+};
+
+/* Reads a member only where the model has it elsewhere, or not at all. */
 static int check_member(const char *path, void *userdata) {
-    struct manager *manager = userdata;
-    struct device *device = model_device(&manager->model, path);
+    struct listing *listing = userdata;
+    struct device *device = model_device(&listing->manager->model, path);
 
     if (device)
         device->seen = true;
-    return device && device->group ? 0 : take_device(manager, path, NULL);
+    if (device && device->group && device->group->id == listing->id)
+        return 0;
+    return take_device(listing->manager, path, NULL);
 }
 
 static int check_members(uint32_t id, void *userdata) {
-    struct manager *manager = userdata;
-    struct group *group = model_group(&manager->model, id);
+    struct listing listing = {.manager = userdata, .id = id};
+    struct group *group = model_group(&listing.manager->model, id);
 
     for (struct device *member = group ? group->members : NULL; member;
          member = member->next_member)
         member->seen = false;
-    int r = sysfs_list_members(manager->sysfs, id, check_member, manager);
+    int r = sysfs_list_members(listing.manager->sysfs, id, check_member, &listing);
     if (r < 0 && r != -ENOENT)
         return r;
-    return reread_unseen(manager, id);
+    return reread_unseen(listing.manager, id);
 }
 
 /* Groups of the model that have no folder any more. */

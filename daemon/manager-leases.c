@@ -13,6 +13,7 @@
 
 /* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
 #define DRAIN_RETRY_SECONDS 1.0
+#define DENIED_DEVICES_MAX 64
 
 static uint64_t now_of(clockid_t clock) {
     struct timespec now;
@@ -104,21 +105,32 @@ static void describe_groups(const struct lease *lease, char *buffer, size_t size
                                  lease->groups[i].id);
 }
 
+/* Devices that a refused claim was about, as many as say what it was; the array is the caller's. */
+static const char **claimed_devices(const struct claim *claim) {
+    const char **names = calloc(DENIED_DEVICES_MAX + 1, sizeof(*names));
+    size_t n = 0;
+
+    for (size_t i = 0; names && i < claim->n_groups; i++)
+        for (struct device *member = claim->groups[i]->members; member && n < DENIED_DEVICES_MAX;
+             member = member->next_member)
+            names[n++] = member->name;
+    for (size_t i = 0; names && i < claim->n_groupless && n < DENIED_DEVICES_MAX; i++)
+        names[n++] = claim->groupless[i]->name;
+    return names;
+}
+
 void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,
                            const char *rule, const char *message) {
+    _cleanup_(freep) const char **devices = claimed_devices(claim);
     uint32_t groups[CLAIM_GROUPS_MAX];
-    const char *devices[2] = {NULL};
-    size_t n = claim->n_groups;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < claim->n_groups; i++)
         groups[i] = claim->groups[i]->id;
-    if (!n && claim->n_groupless)
-        devices[0] = claim->groupless[0]->name;
     audit_write_denial(manager->audit,
                        &(struct audit_event){.kind = AUDIT_DENIED,
                                              .message = message,
                                              .groups = groups,
-                                             .n_groups = n,
+                                             .n_groups = claim->n_groups,
                                              .devices = devices,
                                              .uid = claim->holder.uid,
                                              .claimant_uid = claim->caller.uid,
@@ -185,7 +197,9 @@ static enum outcome read_facts_again(struct manager *manager, struct claim *clai
     if (!found)
         return refuse(refusal, OUTCOME_NO_SUCH_TARGET, "The group went away meanwhile.");
     if (!had_changes && model_has_changes(&manager->model))
-        log_message(LOG_DEBUG, "Sysfs was ahead of the model at a claim; the model was mended.");
+        log_message(LOG_NOTICE, "Group %u: sysfs said something else than the model; the model was "
+                                "mended before the claim was judged.",
+                    ids[0]);
     return OUTCOME_OK;
 }
 

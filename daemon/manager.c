@@ -79,9 +79,8 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int events) {
 static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events) {
     struct manager *manager = watcher->data;
 
-    if (model_has_changes(&manager->model)) {
-        if (manager->listener)
-            manager->listener->publish(manager->listener_data);
+    if (manager->listener && model_has_changes(&manager->model)) {
+        manager->listener->publish(manager->listener_data);
         model_forget_changes(&manager->model);
     }
     if (manager->tick_passed) {

@@ -41,6 +41,7 @@ struct bus {
     ev_timer timer;
     ev_timer reconnect;
     double reconnect_seconds;
+    bool named;          /* the name is ours: somebody may listen */
     bool failed;         /* to be torn down once the library is not on the stack */
     char bus_id[64];     /* GetId of the bus; "" until it is known */
 

@@ -13,6 +13,7 @@
 #include "bus/identity.h"
 
 #define MESSAGES_PER_TURN 32
+#define NAME_IS_OURS 1 /* RequestName: primary owner */
 #define RECONNECT_SECONDS_MIN 0.1
 #define RECONNECT_SECONDS_MAX 10.
 
@@ -24,6 +25,7 @@ static void stop_watching(struct bus *bus) {
 /* Leases of connections are judged when it is known whether it is the same bus again. */
 static void disconnect(struct bus *bus) {
     stop_watching(bus);
+    bus->named = false;
     calls_drop_all(bus);
     identities_drop_all(bus);
     if (bus->connection)
@@ -122,14 +124,19 @@ static int error_of(sd_bus_message *reply) {
 }
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    const sd_bus_error *refusal = sd_bus_message_get_error(reply);
     struct bus *bus = userdata;
+    uint32_t answer = 0;
 
-    if (sd_bus_message_is_method_error(reply, NULL)) {
+    if (!refusal)
+        (void)sd_bus_message_read(reply, "u", &answer);
+    if (answer != NAME_IS_OURS) {
         log_message(LOG_ERR, "The name %s can not be had: %s", BUS_NAME,
-                    sd_bus_message_get_error(reply)->message);
+                    refusal ? refusal->message : "another dmaownd has it.");
         bus->failed = true;
         return 1;
     }
+    bus->named = true;
     bus->reconnect_seconds = RECONNECT_SECONDS_MIN;
     if (bus->ready) {
         bus_ready *ready = TAKE_POINTER(bus->ready);

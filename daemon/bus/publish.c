@@ -25,7 +25,7 @@ static void add_name(struct names *names, bool changed, const char *name) {
 
 static void emit_changes(struct bus *bus, const char *path, const char *interface,
                          struct names *names) {
-    if (!names->n || !bus->connection)
+    if (!names->n || !bus->named)
         return;
     int r = sd_bus_emit_properties_changed_strv(bus->connection, path, interface, names->list);
     if (r < 0)
@@ -33,12 +33,12 @@ static void emit_changes(struct bus *bus, const char *path, const char *interfac
 }
 
 static void emit_added(struct bus *bus, const char *path, const char *interface) {
-    if (bus->connection)
+    if (bus->named)
         (void)sd_bus_emit_interfaces_added(bus->connection, path, interface, NULL);
 }
 
 static void emit_removed(struct bus *bus, const char *path, const char *interface) {
-    if (bus->connection)
+    if (bus->named)
         (void)sd_bus_emit_interfaces_removed(bus->connection, path, interface, NULL);
 }
 
@@ -55,7 +55,7 @@ static int send_signal(struct bus *bus, const char *member, const char *types, v
 void bus_emit(struct bus *bus, const char *member, const char *types, ...) {
     va_list arguments;
 
-    if (!bus->connection)
+    if (!bus->named)
         return;
     va_start(arguments, types);
     int r = send_signal(bus, member, types, arguments);
@@ -213,7 +213,7 @@ static int send_lease_signal(struct bus *bus, const struct lease *lease, bool gr
 }
 
 static void emit_lease_signal(struct bus *bus, const struct lease *lease, bool granted) {
-    int r = bus->connection ? send_lease_signal(bus, lease, granted) : 0;
+    int r = bus->named ? send_lease_signal(bus, lease, granted) : 0;
 
     if (r < 0)
         log_message(LOG_WARNING, "A signal about lease %llu could not be sent: %s.",

@@ -227,7 +227,9 @@ static int set_state(struct model *model, struct device *device, const struct de
         return -ENOMEM;
     enum role role = driver_role(driver, facts->vfio_device != NULL, device_is_bridge(device));
     if (driver != device->driver)
-        changes |= DEVICE_DRIVER, device->conflict_driver = NULL;
+        changes |= DEVICE_DRIVER;
+    if (driver != device->conflict_driver)
+        device->conflict_driver = NULL;
     if (role != device->role)
         changes |= DEVICE_ROLE;
     if (reset != device->reset_methods)
@@ -313,6 +315,8 @@ void model_update_group_facts(struct model *model, struct group *group,
 }
 
 void model_update_node(struct model *model, struct group *group, const struct node_facts *node) {
+    if (memcmp(&group->node, node, sizeof(*node)) == 0)
+        return;
     if (node->present != group->node.present)
         group->was_leased = group->lease != NULL;
     if (!node->present)

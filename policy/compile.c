@@ -120,14 +120,16 @@ static int compile_document(struct compiler *compiler, struct json_object *root)
 
 int compile_file(struct compiler *compiler, const char *file, const char *data, size_t size) {
     _cleanup_(json_object_putp) struct json_object *root = NULL;
+    size_t first = compiler->report->n_messages;
 
     compiler->file = policy_copy_string(compiler->policy, file);
     if (!compiler->file)
         return -ENOMEM;
     int r = document_parse(file, data, size, compiler->report, &root);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    return compile_document(compiler, root);
+    if (r == 0)
+        r = compile_document(compiler, root);
+    report_sort(compiler->report, first);
+    return r < 0 ? r : 0;
 }
 
 static struct location rule_location(const struct policy_rule *rule) {

@@ -74,6 +74,22 @@ void report_add(struct policy_report *report, enum policy_severity severity, con
     va_end(arguments);
 }
 
+static bool message_is_before(const struct policy_message *a, const struct policy_message *b) {
+    return a->line < b->line || (a->line == b->line && a->column < b->column);
+}
+
+void report_sort(struct policy_report *report, size_t first) {
+    struct policy_message *messages = report->messages;
+
+    for (size_t i = first + 1; i < report->n_messages; i++) {
+        struct policy_message message = messages[i];
+        size_t at = i;
+        for (; at > first && message_is_before(&message, &messages[at - 1]); at--)
+            messages[at] = messages[at - 1];
+        messages[at] = message;
+    }
+}
+
 char *policy_message_format(const struct policy_message *message) {
     const char *severity = message->severity == POLICY_ERROR ? "error" : "warning";
     const char *file = message->file ? message->file : "policy";

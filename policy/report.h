@@ -14,5 +14,8 @@ struct location {
 void report_add(struct policy_report *report, enum policy_severity severity, const char *file,
                 struct location at, const char *format, ...) _printf_(5, 6);
 
+/* Puts the messages from first on into the order of their places. */
+void report_sort(struct policy_report *report, size_t first);
+
 /* How a value is quoted in a message: cut, so that a line stays a line. */
 #define QUOTED "\"%.64s\""

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "policy-test.h"
+#include "policy/rule.h"
 
 struct pair {
     const char *earlier, *later; /* effect, match and subjects, without braces */
@@ -126,11 +127,81 @@ START_TEST(test_dropped_delegate) {
 }
 END_TEST
 
+/* Random rules out of few words, each in a policy of its own. */
+#define RANDOM_RULES 300
+
+static const char *pick(const char *const *words, size_t n) {
+    return words[(size_t)rand() % n];
+}
+
+static struct policy *random_policy(void) {
+    static const char *const buses[] = { "", "\"bus\": \"pci\"", "\"bus\": [\"pci\", \"amba\"]" };
+    static const char *const names[] = { "", "a", "ab", "a*", "*", "a?", "[ab]*", "*b", "a**", "?*" };
+    static const char *const whom[] = {
+        "", S("\"users\": [0]"), S("\"users\": [5]"), S("\"users\": [0, 5]"),
+        S("\"groups\": [6]"), S("\"users\": [5], \"groups\": [6, 7]"),
+        S("\"units\": [\"a.service\"]"), S("\"units\": [\"a*.service\"]"),
+        S("\"users\": [5], \"units\": [\"a*\", \"b.scope\"]"),
+    };
+    const char *bus = pick(buses, ELEMENTS_OF(buses)), *name = pick(names, ELEMENTS_OF(names));
+    _cleanup_(freep) char *text = string_format(
+        RULES("{\"effect\": \"%s\", \"match\": {%s%s%s%s%s}%s}"), rand() % 2 ? "allow" : "deny",
+        bus, *bus && *name ? ", " : "", *name ? "\"name\": \"" : "", name, *name ? "\"" : "",
+        pick(whom, ELEMENTS_OF(whom)));
+
+    return test_policy(&test_strict, text);
+}
+
+/* A device and a caller for which inner applies and outer does not, or NULL. */
+static const char *counterexample(const struct policy *outer, const struct policy *inner) {
+    static const char *const buses[] = { "pci", "amba", "usb" };
+    static const char *const names[] = { "a", "b", "ab", "ac", "bb", "abc" };
+    static const gid_t gids[] = { 6, 7 };
+    static const char *const units[] = { NULL, "a.service", "ab.service", "b.scope", "c.scope" };
+
+    for (unsigned i = 0; i < 3 * 6 * 3 * 4 * 5; i++) {
+        const struct policy_device device = {
+            .bus = buses[i % 3], .name = names[i / 3 % 6], .numa_node = -1,
+        };
+        const struct policy_subject subject = {
+            .uid = (uid_t[]){ 0, 5, 9 }[i / 18 % 3], .gids = gids + i / 54 % 2,
+            .n_gids = i / 108 % 2, .unit = units[i / 216 % 5],
+        };
+        if (policy_decide(inner, &device, &subject) && !policy_decide(outer, &device, &subject))
+            return device.name;
+    }
+    return NULL;
+}
+
+/* A rule is called useless only if no device and no caller say otherwise. */
+START_TEST(test_random_rules) {
+    struct policy *policies[RANDOM_RULES];
+    unsigned covered = 0;
+
+    srand(1);
+    for (size_t i = 0; i < RANDOM_RULES; i++)
+        policies[i] = random_policy();
+    for (size_t i = 0; i < RANDOM_RULES; i++)
+        for (size_t j = 0; j < RANDOM_RULES; j++) {
+            const struct policy_rule *a = policy_rule_at(policies[i], 0);
+            const struct policy_rule *b = policy_rule_at(policies[j], 0);
+            if (!match_covers(a->match, b->match) || !subjects_cover(a, b))
+                continue;
+            ck_assert_ptr_null(counterexample(policies[i], policies[j]));
+            covered++;
+        }
+    ck_assert_uint_gt(covered, 1000);
+    for (size_t i = 0; i < RANDOM_RULES; i++)
+        policy_free(policies[i]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("policy cover");
     TCase *all = tcase_create("all");
 
     tcase_add_loop_test(all, test_pair, 0, ELEMENTS_OF(pairs));
+    tcase_add_test(all, test_random_rules);
     tcase_add_test(all, test_dropped_names);
     tcase_add_test(all, test_dropped_name_in_deny);
     tcase_add_test(all, test_dropped_delegate);

@@ -272,8 +272,8 @@ START_TEST(test_long_list) {
                      POLICY_INVALID);
     free(text);
     ck_assert_uint_eq(report.n_errors, 2);
-    ck_assert_ptr_nonnull(strstr(report.messages[0].text, "more than 1024 bytes"));
-    ck_assert_ptr_nonnull(strstr(report.messages[1].text, "more than 1024 items"));
+    ck_assert_ptr_nonnull(strstr(report.messages[0].text, "more than 1024 items"));
+    ck_assert_ptr_nonnull(strstr(report.messages[1].text, "more than 1024 bytes"));
 }
 END_TEST
 
@@ -290,6 +290,20 @@ START_TEST(test_errors_before_warnings) {
     ck_assert_uint_eq(report.n_errors, 1);
     ck_assert_ptr_nonnull(policy_report_first_error(&report));
     ck_assert_uint_eq(report.n_messages, POLICY_MESSAGES_MAX);
+}
+END_TEST
+
+/* In a file, messages come in the order of the text, whatever was checked first. */
+START_TEST(test_order_of_messages) {
+    static const char text[] = "{\"rules\": [{\"match\": {\"x\": 1},\n \"modes\": [],"
+                               " \"subjects\": {},\n \"effect\": 1}], \"y\": 1}";
+
+    ck_assert_int_eq(policy_parse_buffer("x", text, strlen(text), &test_strict, &policy, &report),
+                     POLICY_INVALID);
+    ck_assert_uint_eq(report.n_messages, 6);
+    for (size_t i = 1; i < report.n_messages; i++)
+        ck_assert(report.messages[i - 1].line * 1000 + report.messages[i - 1].column <
+                  report.messages[i].line * 1000 + report.messages[i].column);
 }
 END_TEST
 
@@ -383,6 +397,7 @@ int main(void) {
     tcase_add_test(all, test_rule_count);
     tcase_add_test(all, test_long_list);
     tcase_add_test(all, test_errors_before_warnings);
+    tcase_add_test(all, test_order_of_messages);
     tcase_add_test(all, test_messages_are_printable);
     tcase_add_test(all, test_explicit_files);
     tcase_add_test(all, test_each_name_is_asked_once);

@@ -5,3 +5,4 @@ include tests/bus/local.mk
 include tests/vm/local.mk
 include tests/fuzz/local.mk
 include tests/benchmark/local.mk
+include tests/style/local.mk

@@ -57,7 +57,8 @@ static void series_print(struct series *series) {
 }
 
 static void fail(const char *what, int r, const sd_bus_error *error) {
-    fprintf(stderr, "latency: %s: %s\n", what, error && error->message ? error->message : strerror(-r));
+    fprintf(stderr, "latency: %s: %s\n", what,
+            error && error->message ? error->message : strerror(-r));
     exit(1);
 }
 

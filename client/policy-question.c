@@ -29,7 +29,8 @@ bool modalias_subsystem(const char *modalias, uint32_t *ret_vendor, uint32_t *re
     const char *ids = string_after(modalias, "pci:v");
     uint32_t vendor, product;
 
-    if (!ids || strlen(ids) < 38 || memcmp(ids + 17, "sv", 2) != 0 || memcmp(ids + 27, "sd", 2) != 0)
+    if (!ids || strlen(ids) < 38 || memcmp(ids + 17, "sv", 2) != 0 ||
+        memcmp(ids + 27, "sd", 2) != 0)
         return false;
     if (!modalias_number(ids + 19, &vendor) || !modalias_number(ids + 29, &product))
         return false;
@@ -132,21 +133,22 @@ int policy_ask(const struct policy *policy, const struct policy_subject *subject
 }
 
 /* The words of the bits that are set. */
-static json_object *bits_to_json(unsigned bits, const char *(*to_string)(unsigned bit)) {
+static int set_bits(json_object *object, const char *key, unsigned bits,
+                    const char *(*to_string)(unsigned bit)) {
     json_object *words = json_object_new_array();
 
     for (unsigned bit = 1; words && bit <= bits; bit <<= 1)
         if ((bits & bit) && to_string(bit))
             (void)json_append(words, json_object_new_string(to_string(bit)));
-    return words;
+    return json_set(object, key, words);
 }
 
 json_object *policy_terms_to_json(const struct policy_terms *terms) {
     _cleanup_(json_putp) json_object *object = json_object_new_object();
 
-    if (!object || json_set(object, "modes", bits_to_json(terms->modes, policy_mode_to_string)) < 0 ||
-        json_set(object, "lifetimes", bits_to_json(terms->lifetimes, policy_lifetime_to_string)) < 0 ||
-        json_set(object, "require", bits_to_json(terms->require, policy_require_to_string)) < 0 ||
+    if (!object || set_bits(object, "modes", terms->modes, policy_mode_to_string) < 0 ||
+        set_bits(object, "lifetimes", terms->lifetimes, policy_lifetime_to_string) < 0 ||
+        set_bits(object, "require", terms->require, policy_require_to_string) < 0 ||
         json_set(object, "detach", json_object_new_boolean(terms->detach)) < 0 ||
         json_set(object, "max_ttl", json_object_new_int64(terms->max_ttl)) < 0 ||
         json_set(object, "max_leases", json_object_new_int64(terms->max_leases)) < 0)

@@ -14,14 +14,16 @@
  * -EINVAL if it is not one, -ERANGE if it is zero or too large. */
 int duration_parse(const char *text, uint64_t *ret_seconds);
 
-/* A user or group by number or name. 4294967295 is no id. -EINVAL, -ERANGE; -ENOENT: no such name. */
+/* A user or group by number or name; 4294967295 is no id. -EINVAL, -ERANGE; -ENOENT: no such
+ * name. */
 int user_parse(const char *text, uid_t *ret);
 int group_parse(const char *text, gid_t *ret);
 
 /* "alice", or "1000" if no such user is known. The caller's; NULL when out of memory. */
 char *user_format(uid_t uid);
 
-/* Local time "2026-11-22 10:30:00" of microseconds since 1970; "-" for 0 or what no calendar has. */
+/* Local time "2026-11-22 10:30:00" of microseconds since 1970; "-" for 0 or what no calendar
+ * has. */
 char *time_format(uint64_t usec);
 
 /* PropertyName to property_name. The caller's; NULL when out of memory. */

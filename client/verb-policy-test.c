@@ -38,7 +38,8 @@ static enum exit_status asker_read_gids(const struct client *client,
     if (user) {
         int room = GIDS_MAX;
         if (getgrouplist(user->pw_name, user->pw_gid, asker->gids, &room) < 0)
-            return client_fail(client, STATUS_ERROR, "the user is in more than %d groups", GIDS_MAX);
+            return client_fail(client, STATUS_ERROR, "the user is in more than %d groups",
+                               GIDS_MAX);
         n = (size_t)room;
     }
     asker->subject.gids = asker->gids;

@@ -58,7 +58,7 @@ struct verb {
 /* NULL-terminated. */
 extern const struct verb *const verbs[];
 
-/* The verb that words begin with. *ret_words: how many words its name has. NULL if there is none. */
+/* The verb that words begin with, or NULL. *ret_words: how many words its name has. */
 const struct verb *verb_find(char *const *words, size_t n_words, size_t *ret_words);
 /* The name that an unknown verb was probably meant to be, or NULL. */
 const char *verb_suggest(const char *text);

@@ -156,7 +156,8 @@ END_TEST
 
 /* An event, and its line; NULL: none for people. */
 static const char *const events[][2] = {
-    {"{\"event\":\"lease-granted\",\"object\":\"/org/dmaownd1/lease/4\",\"groups\":[7,8],\"uid\":0}",
+    {"{\"event\":\"lease-granted\",\"object\":\"/org/dmaownd1/lease/4\",\"groups\":[7,8],"
+     "\"uid\":0}",
      "lease 4: granted to root, groups 7,8"},
     {"{\"event\":\"lease-ended\",\"object\":\"/org/dmaownd1/lease/4\",\"groups\":[7],"
      "\"reason\":\"expired\"}",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Verdicts, grants by path, and what they open; identity; quotas; keys; release.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 start
 watch_signals
 acl() { getfacl --omit-header --absolute-names --numeric "/dev/vfio/$1" 2> /dev/null | paste -sd' '; }

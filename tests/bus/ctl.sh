@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # dmaownctl on the daemon: what it prints and how it ends.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 [ -x "$DMAOWNCTL" ] || { echo "Bail out! $DMAOWNCTL was not built"; exit 99; }
 
 # ends NAME STATUS COMMAND...: sets $output.

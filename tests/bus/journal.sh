@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The audit trail: one entry a step, the same fields in the journal and on standard error.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 policy
 # In the journal: without --foreground.
 fakectl service start dmaownd "$DMAOWND" --config "$config" > /dev/null

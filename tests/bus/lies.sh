@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A sysfs that lies, a /dev/vfio that is not there, and a kernel that hangs.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 
 # ---- Before the start
 fakectl link "$(sysfs 0000:00:09.0)/iommu_group" ../../../kernel/iommu_groups/99

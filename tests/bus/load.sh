@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Floods from one uid while another is served.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 start
 memory() { awk '/^VmRSS/ { print $2 }' "/proc/$(daemon_pid)/status"; }
 before=$(memory)

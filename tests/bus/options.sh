@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Options and arguments of the calls: an unknown one or a wrong type is an error, not ignored.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 start
 
 call() { as alice busctl --json=short call $bus_name $root org.dmaownd1.Manager "$@"; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A policy with a fault never replaces a good one; at the first start it means that nothing is granted.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 reload() { manager Reload; }
 generation() { property $root Manager PolicyGeneration; }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A grant survives the daemon; what is dead is ended; a state file may be anything.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 start
 recorded() { grep -cE "DMAOWND_EVENT=$1 (.* )?DMAOWND_LEASE=$2( |\$)" "$log" || :; }
 

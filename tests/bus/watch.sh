@@ -3,7 +3,7 @@
 # The live model: what the kernel does shows without any call having asked for it, and what works
 # against a lease is a Conflict, a repair or its end.
 # shellcheck source-path=SCRIPTDIR
-. "${0%/*}/lib.sh"
+. "$(dirname "$0")/lib.sh" || exit 99
 start
 watch_signals
 recorded() { grep -qE "DMAOWND_EVENT=$1 (.* )?DMAOWND_GROUP=$2( |\$)" "$log"; }

@@ -79,8 +79,11 @@ static int probe_errno(struct device *device, struct driver *driver) {
 }
 
 static int attach_locked(struct device *device, struct driver *driver) {
-    int r = probe_errno(device, driver);
+    int r;
 
+    if (device->late && !device->group)
+        device_join(device, group_get(group_free_id()));
+    r = probe_errno(device, driver);
     if (r < 0)
         return r;
     device->driver = driver;

@@ -3,7 +3,7 @@
 # The fake kernel against what was measured on 6.1 and 6.12: orders of events, errnos, nodes.
 # shellcheck source-path=SCRIPTDIR
 needs_daemon=no
-. "${0%/*}/../bus/lib.sh"
+. "$(dirname "$0")/../bus/lib.sh" || exit 99
 
 pci=/sys/bus/pci
 events=/run/events
@@ -101,6 +101,13 @@ is "events of a removal" "$(kernel_events)" "remove net,unbind pci,remove pci"
 fakectl regroup 0000:00:08.0 7
 is "a move between groups has no event" "$(kernel_events)" ""
 is "member of the other group" "$(ls /sys/kernel/iommu_groups/7/devices | tail -n 1)" 0000:00:08.0
+
+fakectl device pci 0000:03:00.0 vendor=0x8086 product=0x10d3 class=0x020000 native=e1000e driver=none group=late
+[ ! -e "$(sysfs 0000:03:00.0)/iommu_group" ] && pass "a device of virtio-iommu has no group"
+fakectl bind 0000:03:00.0 vfio-pci
+is "until a driver probes it" "$(basename "$(readlink "$(sysfs 0000:03:00.0)/iommu_group")")" 0
+
+kernel_events > /dev/null
 
 # ---- Things that hang
 fakectl hang 0000:02:00.0

@@ -14,7 +14,7 @@
 
 static const char HELP[] =
     "device BUS NAME [vendor=0x] [product=0x] [class=0x] [subsystem_vendor=0x]\n"
-    "       [subsystem_product=0x] [revision=0x] [driver=D|none] [native=D] [group=N|new|none]\n"
+    "       [subsystem_product=0x] [revision=0x] [driver=D|none] [native=D] [group=N|new|late|none]\n"
     "       [parent=DEVICE] [path=devices/...] [compatible=C] [modalias=M] [numa=N]\n"
     "       [removable=R] [reset_method=M]\n"
     "driver BUS NAME [vfio] [managed] [net] [fails]\n"

@@ -226,6 +226,15 @@ static void fill(struct device *device, const struct device_spec *spec) {
     device_files(device);
 }
 
+static void first_group(struct device *device, const char *word) {
+    if (strcmp(word, "late") == 0)
+        device->late = true;
+    else if (strcmp(word, "new") == 0)
+        device_join(device, group_get(group_free_id()));
+    else if (strcmp(word, "none") != 0)
+        device_join(device, group_get((unsigned) strtoul(word, NULL, 10)));
+}
+
 int device_add(const struct device_spec *spec) {
     struct device *device;
     int r = 0;
@@ -234,12 +243,7 @@ int device_add(const struct device_spec *spec) {
         return -EEXIST;
     device = device_new(spec);
     fill(device, spec);
-    if (spec->group && strcmp(spec->group, "none") != 0) {
-        bool any = strcmp(spec->group, "new") == 0;
-
-        device_join(device, group_get(any ? group_free_id()
-                                          : (unsigned) strtoul(spec->group, NULL, 10)));
-    }
+    first_group(device, spec->group ? spec->group : "none");
     entry_link(device->bus->devices, device->name, device->directory);
     device_event(device, "add");
     if (spec->driver && strcmp(spec->driver, "none") != 0)

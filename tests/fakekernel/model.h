@@ -49,6 +49,7 @@ struct device {
     char *uevent;      /* its constant uevent lines */
     bool locked;       /* the device lock */
     bool hang_unbind;
+    bool late; /* gets its group at the first probe: virtio-iommu, arm64 up to 6.14 */
     bool gone;
     unsigned references; /* one for being in the model, one for each waiter */
     UT_hash_handle hh;

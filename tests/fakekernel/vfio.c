@@ -113,7 +113,6 @@ static void device_class(struct device *device, bool add) {
     entry_remove_child(device->directory, "vfio-dev");
 }
 
-/* Devices without a group get one when VFIO probes them first (virtio-iommu, arm64 to 6.14). */
 int vfio_attach(struct device *device) {
     if (!device->group)
         return -EINVAL;

@@ -3,6 +3,7 @@
 #include "manager.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <syslog.h>
 
 #include "kernel/sysfs.h"
@@ -154,62 +155,123 @@ int manager_refresh_members(struct manager *manager) {
     return r;
 }
 
-/* A class event of vfio or vfio-dev says nothing of the device that it is about but by its path. */
+/* ---- uevents
+ *
+ * A flood of events about one device costs one reading: an event marks what is to be read again, and
+ * that happens once the batch was received. What must not be missed even if it is over by then (a
+ * bind beside an owner, the end of a group's node) is acted on at once. */
+
+struct stale {
+    UT_hash_handle hh;
+    bool is_group;
+    uint32_t id;  /* of a group */
+    char path[];  /* of a device; of a group its place in sysfs */
+};
+
+static void mark_stale(struct manager *manager, const char *path, bool is_group, uint32_t id) {
+    struct stale *stale;
+
+    HASH_FIND_STR(manager->stale, path, stale);
+    if (stale)
+        return;
+    stale = calloc(1, sizeof(*stale) + strlen(path) + 1);
+    if (!stale) {
+        manager->lost = true;
+        return;
+    }
+    stale->is_group = is_group;
+    stale->id = id;
+    strcpy(stale->path, path);
+    HASH_ADD_STR(manager->stale, path, stale);
+    if (!stale->hh.tbl) {
+        free(stale);
+        manager->lost = true;
+    }
+}
+
+static void mark_group_stale(struct manager *manager, uint32_t id) {
+    char path[64];
+
+    snprintf(path, sizeof(path), "kernel/iommu_groups/%u", id);
+    mark_stale(manager, path, true, id);
+}
+
+/* On unbind and remove sysfs is already ahead: the group is the one that the model knows. */
+static void reread_device(struct manager *manager, const char *path) {
+    struct device *device = model_device(&manager->model, path), *read = NULL;
+
+    if (device && device->group)
+        mark_group_stale(manager, device->group->id);
+    if (take_device(manager, path, &read) < 0)
+        return;
+    if (!read && device)
+        model_remove_device(&manager->model, device);
+    if (read && read->group)
+        mark_group_stale(manager, read->group->id);
+}
+
+static void forget_stale(struct manager *manager, struct stale *stale) {
+    HASH_DEL(manager->stale, stale);
+    free(stale);
+}
+
+/* Devices first: they say which groups are concerned. */
+void manager_reread_stale(struct manager *manager) {
+    struct stale *stale, *next;
+
+    HASH_ITER(hh, manager->stale, stale, next) {
+        if (stale->is_group)
+            continue;
+        reread_device(manager, stale->path);
+        forget_stale(manager, stale);
+    }
+    HASH_ITER(hh, manager->stale, stale, next) {
+        (void)manager_refresh_group(manager, stale->id);
+        forget_stale(manager, stale);
+    }
+    if (manager->lost) {
+        manager->lost = false;
+        (void)manager_scan(manager);
+    }
+    manager_settle(manager);
+}
+
+/* A group's node came or went. */
 static void handle_vfio_event(struct manager *manager, const struct uevent *event) {
     uint32_t id;
 
-    if (!string_equal(event->subsystem, "vfio") || parse_u32(event->name, &id) < 0)
+    if (parse_u32(event->name, &id) < 0)
         return;
     struct group *group = model_group(&manager->model, id);
-    if (!group)
-        return;
     /* The kernel drops a user's claim without a word when the last VFIO device goes. */
-    if (event->action == UEVENT_REMOVE && group->lease && group->lease->state == LEASE_ACTIVE)
+    if (event->action == UEVENT_REMOVE && group && group->lease &&
+        group->lease->state == LEASE_ACTIVE)
         manager_end_lease(manager, group->lease, LEASE_END_DEVICE_GONE);
-    (void)manager_refresh_group(manager, id);
+    mark_group_stale(manager, id);
 }
 
 /* .../0000:00:05.0/vfio-dev/vfio0: the device above changed. */
 static void handle_vfio_device_event(struct manager *manager, const struct uevent *event) {
-    char path[1024];
     const char *end = strstr(event->path, "/vfio-dev/");
+    _cleanup_(freep) char *path = end ? strndup(event->path, (size_t)(end - event->path)) : NULL;
 
-    if (!end || (size_t)(end - event->path) >= sizeof(path))
-        return;
-    memcpy(path, event->path, (size_t)(end - event->path));
-    path[end - event->path] = 0;
-    (void)take_device(manager, path, NULL);
-}
-
-static void handle_device_event(struct manager *manager, const struct uevent *event) {
-    struct device *device = model_device(&manager->model, event->path);
-    /* On unbind and remove sysfs is already ahead: the group is the one that the model knows. */
-    bool had_group = device && device->group;
-    uint32_t id = had_group ? device->group->id : 0;
-    struct device *read = NULL;
-
-    if (event->action == UEVENT_BIND && device && event->driver)
-        manager_note_bind(manager, device, event->driver);
-    if (take_device(manager, event->path, &read) < 0)
-        return;
-    if (!read && device)
-        model_remove_device(&manager->model, device);
-    if (had_group)
-        (void)manager_refresh_group(manager, id);
-    if (read && read->group && !(had_group && read->group->id == id))
-        (void)manager_refresh_group(manager, read->group->id);
+    if (path)
+        mark_stale(manager, path, false, 0);
 }
 
 void manager_handle_uevent(const struct uevent *event, void *userdata) {
     struct manager *manager = userdata;
 
-    if (string_equal(event->subsystem, "vfio"))
+    if (string_equal(event->subsystem, "vfio")) {
         handle_vfio_event(manager, event);
-    else if (string_equal(event->subsystem, "vfio-dev"))
+    } else if (string_equal(event->subsystem, "vfio-dev")) {
         handle_vfio_device_event(manager, event);
-    else
-        handle_device_event(manager, event);
-    manager_settle(manager);
+    } else {
+        struct device *device = model_device(&manager->model, event->path);
+        if (event->action == UEVENT_BIND && device && event->driver)
+            manager_note_bind(manager, device, event->driver);
+        mark_stale(manager, event->path, false, 0);
+    }
 }
 
 static void refresh_all_nodes(struct manager *manager) {

@@ -21,6 +21,7 @@
 static void receive_uevents(struct manager *manager, unsigned limit) {
     int r = uevent_receive(manager->uevents, limit, manager_handle_uevent, manager);
 
+    manager_reread_stale(manager);
     if (r == UEVENT_LOST) {
         log_message(LOG_WARNING, "Uevents were lost; everything is read again.");
         (void)manager_scan(manager);

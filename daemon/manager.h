@@ -42,6 +42,7 @@ struct manager_options {
 };
 
 struct policy_load;
+struct stale;
 
 struct manager {
     struct ev_loop *loop;
@@ -57,6 +58,9 @@ struct manager {
     struct verdict_host host;
     enum kernel_model kernel_model;
     struct worker *symbols; /* reads kallsyms */
+
+    struct stale *stale; /* what events say is to be read again */
+    bool lost;           /* … and something could not be noted */
 
     struct audit *audit;
     struct state *state;
@@ -94,7 +98,9 @@ int manager_refresh_group(struct manager *manager, uint32_t id);
 void manager_refresh_node(struct manager *manager, struct group *group);
 /* Reads which devices each group has, and those that are new or moved. */
 int manager_refresh_members(struct manager *manager);
+/* Notes what an event makes stale; manager_reread_stale then reads it again and settles. */
 void manager_handle_uevent(const struct uevent *event, void *userdata);
+void manager_reread_stale(struct manager *manager);
 void manager_handle_node_event(enum node_event event, uint32_t id, void *userdata);
 
 /* ---- what follows from changes (manager-watch.c) */

@@ -152,8 +152,9 @@ static void line_add_field(struct line *line, const char *field, size_t length) 
 
 void entry_to_stderr(const struct entry *entry) {
     static const size_t n_message = sizeof("MESSAGE=") - 1;
-    struct line line = {};
+    struct line line;
 
+    line.used = 0;
     line_add(&line, "dmaownd: ", strlen("dmaownd: "));
     line_add(&line, (const char *)entry->fields[0].iov_base + n_message,
              entry->fields[0].iov_len - n_message);

@@ -261,6 +261,8 @@ int state_load(struct state *state, struct lease_book *book, unsigned *ret_bad) 
     if (r < 0)
         return r;
     while ((entry = directory_next(folder))) {
+        if (string_after(entry->d_name, ".lease-")) /* half written when a daemon ended */
+            (void)unlinkat(state->directory, entry->d_name, 0);
         if (id_of_name(entry->d_name) == 0)
             continue;
         r = load_entry(state, entry->d_name, book, &bad);

@@ -345,6 +345,7 @@ START_TEST(test_other_names) {
     tree_file(&tree, "state/notes", "x");
     ck_assert_uint_eq(load(), 0);
     ck_assert(exists("lease-01.json"));
+    ck_assert(!exists(".lease-1.json.new"));
 }
 END_TEST
 

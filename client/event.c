@@ -62,6 +62,8 @@ static char *property_format(const char *key, json_object *value) {
 
     if (strcmp(key, "lease") == 0 || strcmp(key, "group") == 0 || strcmp(key, "groups") == 0)
         text = object_value_format(value);
+    else if (strcmp(key, "blockers") == 0)
+        text = blockers_format(value);
     else
         text = value_format(value);
     if (text && strcmp(text, "-") == 0)

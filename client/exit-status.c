@@ -25,7 +25,7 @@ static const struct {
     {OURS "NotViable", STATUS_NOT_VIABLE},
     {OURS "QuotaExceeded", STATUS_OWNED},
     {OURS "NoSuchLease", STATUS_NO_SUCH},
-    {OURS "NotHolder", STATUS_OWNED},
+    {OURS "NotHolder", STATUS_DENIED},
     {OURS "PolicyInvalid", STATUS_ERROR},
     {OURS "SwitchFailed", STATUS_NOT_VIABLE},
     {BUS "AccessDenied", STATUS_DENIED},

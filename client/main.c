@@ -18,13 +18,14 @@ static int parse_options(struct client *client, int argc, char **argv) {
     static const struct option options[] = {
         {"bus-address", required_argument, NULL, 'b'},
         {"no-color", no_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL},
     };
     int value;
 
-    while ((value = getopt_long(argc, argv, "+hV", options, NULL)) >= 0)
+    while ((value = getopt_long(argc, argv, "+jhV", options, NULL)) >= 0)
         switch (value) {
         case 'b':
             client->address = optarg;
@@ -32,8 +33,11 @@ static int parse_options(struct client *client, int argc, char **argv) {
         case 'n':
             client->color = false;
             break;
+        case 'j':
+            client->json = true;
+            break;
         case 'h':
-            verbs_print_help();
+            verbs_print_help(NULL);
             return STATUS_DONE;
         case 'V':
             printf("dmaownctl %s\n", PACKAGE_VERSION);
@@ -47,6 +51,10 @@ static int parse_options(struct client *client, int argc, char **argv) {
 static enum exit_status unknown_verb(struct client *client, char **words) {
     const char *meant = verb_suggest(words[0]);
 
+    /* A family: "policy --help". */
+    if (words[1] && (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0) &&
+        verbs_print_help(words[0]))
+        return STATUS_DONE;
     if (meant)
         return client_fail(client, STATUS_USAGE, "no verb '%s'; did you mean '%s'?", words[0],
                            meant);

@@ -69,6 +69,20 @@ char *object_value_format(json_object *value) {
     return *number ? text_escape(number) : strdup("-");
 }
 
+/* ["0000:00:05.1", "e1000e"] */
+static char *blocker_format(json_object *pair) {
+    if (json_length(pair) != 2)
+        return value_format(pair);
+    _cleanup_(freep) char *device = value_format(json_object_array_get_idx(pair, 0));
+    _cleanup_(freep) char *driver = value_format(json_object_array_get_idx(pair, 1));
+    return device && driver ? string_format("%s (%s)", device, driver) : NULL;
+}
+
+char *blockers_format(json_object *value) {
+    return json_object_is_type(value, json_type_array) ? array_format(value, blocker_format)
+                                                       : value_format(value);
+}
+
 const char *verdict_color(const char *text) {
     return strcmp(text, "grantable") == 0 ? "green" : "yellow";
 }

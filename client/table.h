@@ -34,6 +34,7 @@ char *value_format(json_object *value);
 char *user_value_format(json_object *value);   /* a uid */
 char *time_value_format(json_object *value);   /* microseconds since 1970 */
 char *object_value_format(json_object *value); /* object paths of groups or leases: the number */
+char *blockers_format(json_object *value);     /* [["0000:00:05.1", "e1000e"]]: with brackets */
 
 const char *verdict_color(const char *text);
 const char *owner_color(const char *text);

@@ -160,6 +160,8 @@ enum exit_status verb_parse(const struct verb *verb, struct client *client, int 
         if (status != STATUS_DONE)
             return status;
     }
+    if (client->json && !verb->json)
+        return client_fail(client, STATUS_USAGE, "there is nothing to print as JSON");
     arguments->words = argv + optind;
     arguments->n_words = (size_t)(argc - optind);
     *ret_finished = false;
@@ -190,16 +192,38 @@ void verb_print_help(const struct verb *verb) {
         option_print_help(table.options[i]);
 }
 
-void verbs_print_help(void) {
+static void verb_print_line(const struct verb *verb) {
+    _cleanup_(freep) char *call = string_format("%s %s", verb->name, verb->synopsis);
+
+    printf("  %-23s %s\n", call ? call : verb->name, verb->summary);
+}
+
+static bool family_print_help(const char *family) {
+    bool found = false;
+
+    for (const struct verb *const *verb = verbs; *verb; verb++) {
+        const char *rest = string_after((*verb)->name, family);
+        if (!rest || *rest != ' ')
+            continue;
+        if (!found)
+            printf("Usage: dmaownctl %s VERB [ARGUMENT]...\n\nVerbs:\n", family);
+        verb_print_line(*verb);
+        found = true;
+    }
+    return found;
+}
+
+bool verbs_print_help(const char *family) {
+    if (family)
+        return family_print_help(family);
     printf("Usage: dmaownctl [OPTION]... VERB [ARGUMENT]...\n\n"
            "Asks dmaownd who drives a device's DMA: the kernel, or one user.\n\nVerbs:\n");
-    for (const struct verb *const *verb = verbs; *verb; verb++) {
-        _cleanup_(freep) char *call = string_format("%s %s", (*verb)->name, (*verb)->synopsis);
-        printf("  %-23s %s\n", call ? call : (*verb)->name, (*verb)->summary);
-    }
+    for (const struct verb *const *verb = verbs; *verb; verb++)
+        verb_print_line(*verb);
     printf("\nOptions:\n"
            "      --bus-address=ADDRESS    the bus at this D-Bus address, not the system bus\n"
            "      --no-color               no colours, as with NO_COLOR in the environment\n"
+           "  -j, --json               print JSON for programs\n"
            "  -h, --help                   print this help\n"
            "  -V, --version                print the version\n"
            "\nA TARGET is a group number, a device's name in sysfs, BUS/NAME, a sysfs path, or\n"
@@ -208,4 +232,5 @@ void verbs_print_help(void) {
            "\nExit status: 0 done, 1 other error, 2 usage, 3 denied by policy, 4 not viable,\n"
            "held by the kernel, in use or a switch that failed, 5 owned by someone else, busy or\n"
            "over quota, 6 no such target or lease, 7 daemon not reachable.\n");
+    return true;
 }

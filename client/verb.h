@@ -70,7 +70,8 @@ enum exit_status verb_parse(const struct verb *verb, struct client *client, int 
                             struct arguments *arguments, bool *ret_finished);
 
 void verb_print_help(const struct verb *verb);
-void verbs_print_help(void);
+/* The overview, or that of the verbs whose first of two words is family. False if there is none. */
+bool verbs_print_help(const char *family);
 
 /* The families. */
 extern const struct verb verb_list, verb_show, verb_explain;

@@ -313,25 +313,6 @@ static enum exit_status group_read_lease(struct client *client, json_object *gro
                                                             : STATUS_DONE;
 }
 
-static char *blockers_format(json_object *blockers) {
-    _cleanup_(json_putp) json_object *texts = json_object_new_array();
-
-    for (size_t i = 0; i < json_length(blockers); i++) {
-        json_object *pair = json_object_array_get_idx(blockers, i);
-        if (json_length(pair) != 2)
-            continue;
-        _cleanup_(freep) char *text = NULL;
-        if (asprintf(&text, "%s (%s)", json_object_get_string(json_object_array_get_idx(pair, 0)),
-                     json_object_get_string(json_object_array_get_idx(pair, 1))) < 0) {
-            text = NULL;
-            return NULL;
-        }
-        if (!texts || json_append(texts, json_object_new_string(text)) < 0)
-            return NULL;
-    }
-    return value_format(texts);
-}
-
 static enum exit_status print_group(const struct client *client, json_object *group) {
     static const struct column lines[] = {
         {.title = "Owner", .key = "owner"},

@@ -129,6 +129,7 @@ enum exit_status lease_print(const struct client *client, json_object *lease) {
         {.title = "Lifetime", .key = "lifetime"},
         {.title = "Since", .key = "since", .format = time_value_format},
         {.title = "Rule", .key = "rule"},
+        {.title = "Policy stale", .key = "policy_stale"},
         {.title = "Process", .key = "pid"},
         {.title = "Unit", .key = "unit"},
         {.title = "Comment", .key = "comment"},

@@ -16,7 +16,7 @@ static const struct {
 } errors[] = {
     {"InvalidOption", 2}, {"NoSuchTarget", 6},  {"PolicyDenied", 3}, {"Busy", 5},
     {"AlreadyOwned", 5},  {"ForeignOwner", 5},  {"DeviceInUse", 4},  {"KernelHeld", 4},
-    {"NotViable", 4},     {"QuotaExceeded", 5}, {"NoSuchLease", 6},  {"NotHolder", 5},
+    {"NotViable", 4},     {"QuotaExceeded", 5}, {"NoSuchLease", 6},  {"NotHolder", 3},
     {"PolicyInvalid", 1}, {"SwitchFailed", 4},  {"NeverHeardOf", 1},
 };
 

@@ -118,6 +118,10 @@ ends 2 claim $'\e[31m'
 ends 2 claim ""
 ends 2 claim --comment $'two\nlines' 7
 ends 2 policy
+ends 0 policy --help
+like "the family" "$out" "Usage: dmaownctl policy VERB*policy check*policy test*"
+ends 2 claims --help
+ends 2 --json release 3
 ends 2 policy test 7
 ends 2 policy test --uid no-such-user 7
 ends 0 --version
@@ -141,6 +145,8 @@ is "list" "$out" "GROUP OWNER  VERDICT       DEVICES NODE
 ends 0 list -v
 like "with devices" "$out" "*0000:00:05.1*kernel*e1000e*"
 like "what is not printable is escaped" "$out" '*evil\\x1b\[31m*'
+ends 0 --json list
+is "--json before the verb" "$(json length)" 2
 ends 0 list --devices --json
 is "sorted, with stable keys" "$(json '[.[] | .id]')" "[7,12]"
 is "keys of a group" "$(json '.[0] | keys | join(" ")')" "device_count devices id node object owner verdict"

@@ -30,7 +30,6 @@ ends "list --json" 0 ctl --json list
 works "is JSON" jq -e . <<< "$output"
 ends "show" 0 ctl show 7
 like "names the driver" "$output" "e1000e"
-ends "show --why" 0 ctl show --why 7
 ends "explain, grantable" 0 ctl explain 9
 ends "explain --json" 0 ctl --json explain 9
 works "is JSON" jq -e . <<< "$output"
@@ -65,7 +64,6 @@ ends "no such target" 6 ctl claim 99
 ends "no such target to show" 6 ctl show 99
 ends "no such lease" 6 ctl release 4711
 ends "somebody else's lease" 3 as bob "$DMAOWNCTL" release "${lease##*/}"
-ends "not supported" 1 ctl detach 7
 ends "Reload is for root" 3 ctl reload
 ends "release" 0 ctl release "${lease##*/}"
 fails "has ended it" can_open alice 9

@@ -44,7 +44,7 @@ say "The groups of this machine:"
 show 0 as_user alice dmaownctl list
 say "Alice wants $target. A sibling in its group is still the kernel's:"
 show 1 as_user alice "${claim_call[@]}"
-show 0 as_user alice dmaownctl show --why "$target"
+show 0 as_user alice dmaownctl show "$target"
 say "The administrator takes the sibling's driver away, by hand:"
 echo "# echo $sibling > /sys/bus/pci/devices/$sibling/driver/unbind"
 unbind_driver "$sibling"

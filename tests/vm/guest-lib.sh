@@ -361,6 +361,8 @@ declare -A held=() held_pid=()
 hold() {
     local name=$1
     shift
+    # The process itself, not a shell around it, is what let_go has to end.
+    [ "$1" != as_user ] || set -- setpriv --reuid "$2" --regid "$2" --init-groups -- "${@:3}"
     "$@" > "/tmp/hold.$name" 2>&1 < /dev/null &
     held_pid[$name]=$!
     wait_for 20 test -s "/tmp/hold.$name"

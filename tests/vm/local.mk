@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/topology/nvme.args \
 	%D%/demo.sh \
 	%D%/scenario-claim.sh \
+	%D%/scenario-client.sh \
 	%D%/scenario-daemon.sh \
 	%D%/scenario-hotplug.sh \
 	%D%/scenario-kernel.sh \

@@ -10,7 +10,7 @@
  * deaf COUNT
  *     Sends COUNT calls of ListGroups, prints "sent", and never reads an answer until killed.
  * vanish TARGET
- *     Sends a Claim (lifetime persistent) and goes without waiting for the answer.
+ *     Sends a Claim (lifetime connection) and goes without waiting for the answer.
  *
  * Ends with 0; with 1 on an error, which is printed as NAME: TEXT. */
 #include <stdio.h>
@@ -128,9 +128,8 @@ static int deaf(sd_bus *bus, unsigned count) {
 }
 
 static int vanish(sd_bus *bus, const char *target) {
-    char lifetime[] = "lifetime=persistent", *options[] = {lifetime, NULL};
     sd_bus_message *call;
-    int r = make_call(bus, "Claim", target, options, &call);
+    int r = make_call(bus, "Claim", target, NULL, &call);
     if (r >= 0)
         r = sd_bus_send(bus, call, NULL);
     if (r >= 0)

@@ -60,7 +60,7 @@ static enum exit_status status_read(struct client *client, json_object **ret) {
     static const char *const states[] = {"active", "draining", NULL};
     static const char *const verdicts[] = {"grantable", NULL};
     _cleanup_(json_putp) json_object *manager = NULL, *groups = NULL, *objects = NULL,
-                                     *leases = NULL, *devices = NULL;
+                                     *leases = NULL;
     json_object *counts;
 
     enum exit_status status = object_read(client, DAEMON_PATH, MANAGER_INTERFACE, &manager);

@@ -26,6 +26,7 @@ static void write_and_read_again(const struct lease *lease) {
     const char *fault;
     size_t size, size_again;
 
+    EXPECT(lease->id > 0 && lease->n_groups > 0);
     int r = lease_to_json(lease, BOOT, &text, &size);
     /* JSON may be longer when it is written than it was when it was read. */
     if (r == -EFBIG)

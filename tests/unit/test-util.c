@@ -88,6 +88,8 @@ static const struct {
     {"\xe2\x80\xa8", "\\xe2\\x80\\xa8", false},             /* line separator */
     {"\xc0\xaf", "\\xc0\\xaf", false},                      /* overlong */
     {"\xe0\x80\xaf", "\\xe0\\x80\\xaf", false},             /* overlong */
+    {"\xe0\x82\xa9", "\\xe0\\x82\\xa9", false},             /* overlong, no control character */
+    {"\xf0\x80\x82\xa9", "\\xf0\\x80\\x82\\xa9", false},
     {"\xed\xa0\x80", "\\xed\\xa0\\x80", false},             /* surrogate */
     {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", false},    /* beyond Unicode */
     {"\xff", "\\xff", false},

@@ -255,7 +255,7 @@ int manager_load_policy(struct manager *manager) {
     if (!load)
         return -ENOMEM;
     load->manager = manager;
-    int r = worker_start(manager->loop, -1, look_names_up, on_names, load, &load->worker);
+    int r = worker_start(manager->loop, look_names_up, on_names, load, &load->worker);
     if (r < 0) {
         free(load);
         return r;

@@ -127,7 +127,7 @@ static void find_kernel_model(struct manager *manager) {
     manager->kernel_model = kernel_model_from_release(name.release);
     log_message(LOG_INFO, "The model of this kernel is taken to be %s, a guess by its release %s.",
                 kernel_model_to_string(manager->kernel_model), name.release);
-    (void)worker_start(manager->loop, -1, read_symbols, on_symbols, manager, &manager->symbols);
+    (void)worker_start(manager->loop, read_symbols, on_symbols, manager, &manager->symbols);
 }
 
 int manager_probe_kernel(const char *state_directory) {

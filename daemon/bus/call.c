@@ -228,7 +228,7 @@ int call_look_up_user(struct call *call, uid_t uid) {
     if (r != CALL_WAITS)
         return r;
     call->user.uid = uid;
-    r = worker_start(call->bus->loop, -1, look_up_gids, on_gids, call, &call->worker);
+    r = worker_start(call->bus->loop, look_up_gids, on_gids, call, &call->worker);
     return r < 0 ? r : CALL_WAITS;
 }
 

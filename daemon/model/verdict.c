@@ -75,12 +75,26 @@ static bool needs_no_rule(const struct device *device) {
            (!device->driver || string_equal(device->driver, "pcieport"));
 }
 
+static bool grow_rules(struct verdict *verdict) {
+    size_t room = verdict->rules_room ? verdict->rules_room * 2 : 4;
+    const struct policy_rule **grown = reallocarray(verdict->rules, room, sizeof(*grown));
+
+    if (!grown) {
+        verdict->out_of_memory = true;
+        return false;
+    }
+    verdict->rules = grown;
+    verdict->rules_room = room;
+    return true;
+}
+
 static void note_rule(struct verdict *verdict, const struct policy_rule *rule) {
     for (size_t i = 0; i < verdict->n_rules; i++)
         if (verdict->rules[i] == rule)
             return;
-    if (verdict->n_rules < ELEMENTS_OF(verdict->rules))
-        verdict->rules[verdict->n_rules++] = rule;
+    if (verdict->n_rules == verdict->rules_room && !grow_rules(verdict))
+        return;
+    verdict->rules[verdict->n_rules++] = rule;
 }
 
 static void judge_holder(struct court *court, const struct device *device,
@@ -262,7 +276,9 @@ enum reason verdict_first_reason(const struct verdict_request *request) {
     struct court court = {.request = request, .verdict = &verdict};
 
     judge(&court);
-    return verdict.first;
+    enum reason first = verdict.out_of_memory && !verdict.first ? REASON_QUOTA : verdict.first;
+    verdict_done(&verdict);
+    return first;
 }
 
 const struct finding *verdict_first_finding(const struct verdict *verdict) {
@@ -271,5 +287,6 @@ const struct finding *verdict_first_finding(const struct verdict *verdict) {
 
 void verdict_done(struct verdict *verdict) {
     free(verdict->findings);
+    free(verdict->rules);
     *verdict = (struct verdict){0};
 }

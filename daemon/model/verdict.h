@@ -50,8 +50,8 @@ struct verdict {
     enum reason first; /* REASON_NONE if grantable */
     size_t first_index; /* of the finding that speaks for first */
     struct policy_terms terms;
-    const struct policy_rule *rules[8]; /* the rules that allowed it, without repetition */
-    size_t n_rules;
+    const struct policy_rule **rules; /* those that allowed it, without repetition */
+    size_t n_rules, rules_room;
     struct finding *findings;
     size_t n_findings, room;
     bool out_of_memory; /* findings are missing; not grantable */

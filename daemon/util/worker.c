@@ -77,22 +77,27 @@ static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
     finish(worker);
 }
 
-static _Noreturn void run_child(int output, int keep_fd, worker_function *run, void *userdata) {
+/* An open copy of, say, the bus's socket would outlive the daemon in a stuck worker. */
+static void close_all_but(int kept) {
+    if (kept > 3)
+        (void)close_range(3, (unsigned)kept - 1, 0);
+    (void)close_range((unsigned)kept + 1, ~0u, 0);
+}
+
+static _Noreturn void run_child(int output, worker_function *run, void *userdata) {
     sigset_t none;
 
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
-    for (int fd = 3; fd < 1024; fd++)
-        if (fd != output && fd != keep_fd)
-            (void)close(fd);
+    close_all_but(output);
     int r = run(output, userdata);
     _exit(r < 0 ? (-r & 0xff) : 0);
 }
 
-int worker_start(struct ev_loop *loop, int keep_fd, worker_function *run, worker_done *done,
-                 void *userdata, struct worker **ret) {
+int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
+                 struct worker **ret) {
     _cleanup_(worker_freep) struct worker *worker = calloc(1, sizeof(*worker));
     _cleanup_(fd_closep) int output = -1;
     int ends[2];
@@ -109,7 +114,7 @@ int worker_start(struct ev_loop *loop, int keep_fd, worker_function *run, worker
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        run_child(output, keep_fd, run, userdata);
+        run_child(output, run, userdata);
     worker->process = pidfd_open(pid, 0);
     if (worker->process < 0)
         return -errno;

@@ -19,8 +19,8 @@ typedef int worker_function(int output, void *userdata);
 /* Called once, in the daemon. result: 0 or a negative errno. output: NUL-terminated, borrowed. */
 typedef void worker_done(int result, const char *output, size_t size, void *userdata);
 
-/* Starts one. The worker is freed after done was called. keep_fd: an fd that it keeps, or -1. */
-int worker_start(struct ev_loop *loop, int keep_fd, worker_function *run, worker_done *done,
-                 void *userdata, struct worker **ret);
+/* Starts one. The worker is freed after done was called. */
+int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
+                 struct worker **ret);
 /* Gives up on it: done is not called, and the process is killed if the kernel lets go of it. */
 struct worker *worker_free(struct worker *worker);

@@ -286,7 +286,7 @@ static void journal_set_up(void) {
     audit = audit_free(audit);
     ck_assert_int_eq(audit_new(false, &audit), 0);
     ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-    ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    ck_assert_int_eq(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), 0);
     ck_assert_int_eq(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
     ck_assert_int_eq(mkdir("/run/systemd", 0755), 0);
     ck_assert_int_eq(mkdir("/run/systemd/journal", 0755), 0);
@@ -370,7 +370,7 @@ START_TEST(test_journal_hangs) {
 END_TEST
 
 static void add_entries(Suite *suite) {
-    TCase *all = tcase_create("entries");
+    TCase *all = tree_case("entries");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_test(all, test_all_fields);
@@ -388,7 +388,7 @@ static void add_entries(Suite *suite) {
 }
 
 static void add_journal(Suite *suite) {
-    TCase *all = tcase_create("journal");
+    TCase *all = tree_case("journal");
 
     tcase_add_checked_fixture(all, journal_set_up, tear_down);
     tcase_add_test(all, test_journal);

@@ -76,7 +76,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("features");
-    TCase *all = tcase_create("all");
+    TCase *all = tree_case("all");
 
     tcase_add_loop_test(all, test_symbols, 0, ELEMENTS_OF(symbols));
     tcase_add_test(all, test_no_symbols);

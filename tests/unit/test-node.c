@@ -398,7 +398,7 @@ START_TEST(test_watch_overrun) {
 END_TEST
 
 static void add_nodes(Suite *suite) {
-    TCase *all = tcase_create("nodes");
+    TCase *all = tree_case("nodes");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_test(all, test_read);
@@ -418,7 +418,7 @@ static void add_nodes(Suite *suite) {
 }
 
 static void add_watch(Suite *suite) {
-    TCase *all = tcase_create("watch");
+    TCase *all = tree_case("watch");
 
     tcase_add_checked_fixture(all, watch_set_up, watch_tear_down);
     tcase_add_test(all, test_watch_opens);

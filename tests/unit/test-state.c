@@ -486,7 +486,7 @@ static void add_leases(TCase *all) {
 
 int main(void) {
     Suite *suite = suite_create("state");
-    TCase *all = tcase_create("all");
+    TCase *all = tree_case("all");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
     add_leases(all);

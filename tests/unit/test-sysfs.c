@@ -396,7 +396,7 @@ START_TEST(test_path) {
 END_TEST
 
 static void add_devices(Suite *suite) {
-    TCase *devices = tcase_create("devices");
+    TCase *devices = tree_case("devices");
 
     tcase_add_checked_fixture(devices, set_up, tear_down);
     tcase_add_test(devices, test_pci_device);
@@ -415,7 +415,7 @@ static void add_devices(Suite *suite) {
 }
 
 static void add_lists(Suite *suite) {
-    TCase *lists = tcase_create("lists");
+    TCase *lists = tree_case("lists");
 
     tcase_add_checked_fixture(lists, set_up, tear_down);
     tcase_add_test(lists, test_group);
@@ -429,7 +429,7 @@ static void add_lists(Suite *suite) {
 
 int main(void) {
     Suite *suite = suite_create("sysfs");
-    TCase *text = tcase_create("paths");
+    TCase *text = tree_case("paths");
 
     add_devices(suite);
     add_lists(suite);

@@ -131,7 +131,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("uevent");
-    TCase *all = tcase_create("all");
+    TCase *all = tree_case("all");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_loop_test(all, test_event, 0, ELEMENTS_OF(events));

@@ -250,7 +250,7 @@ START_TEST(test_directory) {
 END_TEST
 
 static void add_strings(Suite *suite) {
-    TCase *all = tcase_create("strings");
+    TCase *all = tree_case("strings");
 
     tcase_add_loop_test(all, test_parse_u64, 0, ELEMENTS_OF(numbers));
     tcase_add_test(all, test_parse_u32);
@@ -263,7 +263,7 @@ static void add_strings(Suite *suite) {
 }
 
 static void add_files(Suite *suite) {
-    TCase *all = tcase_create("files");
+    TCase *all = tree_case("files");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
     tcase_add_test(all, test_file_read);

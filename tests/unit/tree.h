@@ -80,6 +80,14 @@ static inline const char *tree_path(const struct tree *tree, const char *path) {
     return full;
 }
 
+/* A case whose tests may take their time: the limit is there for what hangs. */
+static inline TCase *tree_case(const char *name) {
+    TCase *tests = tcase_create(name);
+
+    tcase_set_timeout(tests, 300);
+    return tests;
+}
+
 /* Runs the suite, each test in a process of its own, and reports in TAP. */
 static inline int tree_main(Suite *suite) {
     SRunner *runner = srunner_create(suite);

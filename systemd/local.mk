@@ -3,6 +3,7 @@
 nodist_systemdsystemunit_DATA = %D%/dmaownd.service
 dist_systemdpreset_DATA = %D%/90-dmaownd.preset
 dist_sysusers_DATA = %D%/sysusers.d/dmaownd.conf
+dist_catalog_DATA = %D%/dmaownd.catalog
 nodist_tmpfiles_DATA = %D%/tmpfiles.d/dmaownd.conf
 
 systemd_templates = %D%/dmaownd.service.in %D%/tmpfiles.d/dmaownd.conf.in

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +16,8 @@
 struct worker {
     struct ev_loop *loop;
     ev_io input;
-    int pipe, process;
+    int pipe;
+    pid_t process; /* 0: none. Nobody else waits for it, so the number stays its own. */
     worker_done *done;
     void *userdata;
     char *output;
@@ -28,12 +28,10 @@ struct worker *worker_free(struct worker *worker) {
     if (!worker)
         return NULL;
     ev_io_stop(worker->loop, &worker->input);
-    if (worker->process >= 0) {
-        siginfo_t status;
-        (void)pidfd_send_signal(worker->process, SIGKILL, NULL, 0);
-        (void)waitid(P_PIDFD, (id_t)worker->process, &status, WEXITED | WNOHANG);
+    if (worker->process > 0) {
+        (void)kill(worker->process, SIGKILL);
+        (void)waitpid(worker->process, NULL, WNOHANG);
     }
-    fd_close(worker->process);
     fd_close(worker->pipe);
     free(worker->output);
     free(worker);
@@ -43,16 +41,15 @@ DEFINE_CLEANUP(struct worker *, worker_free)
 
 /* The worker has closed its end, which is the last thing that it does. */
 static void finish(struct worker *worker) {
-    siginfo_t status = {0};
-    int result = 0;
+    int status, result = 0;
 
-    if (waitid(P_PIDFD, (id_t)worker->process, &status, WEXITED) < 0)
+    if (waitpid(worker->process, &status, 0) < 0)
         result = -errno;
-    else if (status.si_code != CLD_EXITED)
+    else if (!WIFEXITED(status))
         result = -EIO;
-    else if (status.si_status != 0)
-        result = -status.si_status;
-    worker->process = fd_close(worker->process);
+    else
+        result = -WEXITSTATUS(status);
+    worker->process = 0;
     worker->output[worker->size] = 0;
     worker->done(result, worker->output, worker->size, worker->userdata);
     worker_free(worker);
@@ -73,7 +70,7 @@ static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
         return;
     }
     if (n != 0)
-        (void)pidfd_send_signal(worker->process, SIGKILL, NULL, 0);
+        (void)kill(worker->process, SIGKILL);
     finish(worker);
 }
 
@@ -104,7 +101,7 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
 
     if (!worker)
         return -ENOMEM;
-    worker->pipe = worker->process = -1;
+    worker->pipe = -1;
     worker->loop = loop;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
@@ -115,9 +112,7 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
         return -errno;
     if (pid == 0)
         run_child(output, run, userdata);
-    worker->process = pidfd_open(pid, 0);
-    if (worker->process < 0)
-        return -errno;
+    worker->process = pid;
     worker->done = done;
     worker->userdata = userdata;
     ev_io_init(&worker->input, on_input, worker->pipe, EV_READ);

@@ -52,3 +52,23 @@ tests_unit_test_uevent_CPPFLAGS = $(AM_CPPFLAGS)
 tests_unit_test_uevent_LDADD = $(layer_test_libraries)
 tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
 tests_unit_test_util_LDADD = $(layer_test_libraries)
+
+# The model, the verdict and the leases: no system call.
+pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JSON_LIBS) $(CHECK_LIBS)
+pure_test_headers = %D%/model-fixture.h %D%/model-test.h
+if HAVE_CHECK
+pure_tests = \
+	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-role %D%/test-target
+check_PROGRAMS += $(pure_tests)
+TESTS += $(pure_tests)
+endif
+tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
+tests_unit_test_lease_LDADD = $(pure_test_libraries)
+tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)
+tests_unit_test_model_LDADD = $(pure_test_libraries)
+tests_unit_test_model_group_SOURCES = %D%/test-model-group.c $(pure_test_headers)
+tests_unit_test_model_group_LDADD = $(pure_test_libraries)
+tests_unit_test_role_SOURCES = %D%/test-role.c $(pure_test_headers)
+tests_unit_test_role_LDADD = $(pure_test_libraries)
+tests_unit_test_target_SOURCES = %D%/test-target.c $(pure_test_headers)
+tests_unit_test_target_LDADD = $(pure_test_libraries)

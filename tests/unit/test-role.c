@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/driver-role.h"
+
+#include "model-test.h"
+
+/* A driver by its name alone, on a device that is no bridge. */
+static const struct {
+    const char *driver;
+    enum role role;
+} drivers[] = {
+    {NULL, ROLE_FREE},
+    /* Every driver of Linux 5.19 to 6.12 that hands devices to userspace through VFIO, as its
+     * driver or its module is called. */
+    {"vfio-pci", ROLE_USER},
+    {"vfio_pci", ROLE_USER},
+    {"vfio-platform", ROLE_USER},
+    {"vfio_platform", ROLE_USER},
+    {"vfio-amba", ROLE_USER},
+    {"vfio_amba", ROLE_USER},
+    {"vfio-fsl-mc", ROLE_USER},
+    {"vfio_fsl_mc", ROLE_USER},
+    {"vfio-fsl_mc", ROLE_USER},
+    {"vfio-cdx", ROLE_USER},
+    {"vfio_cdx", ROLE_USER},
+    {"mlx5-vfio-pci", ROLE_USER},
+    {"mlx5_vfio_pci", ROLE_USER},
+    {"hisi-acc-vfio-pci", ROLE_USER},
+    {"hisi_acc_vfio_pci", ROLE_USER},
+    {"virtio-vfio-pci", ROLE_USER},
+    {"virtio_vfio_pci", ROLE_USER},
+    {"pds-vfio-pci", ROLE_USER},
+    {"pds_vfio_pci", ROLE_USER},
+    {"qat-vfio-pci", ROLE_USER},
+    {"qat_vfio_pci", ROLE_USER},
+    {"nvgrace-gpu-vfio-pci", ROLE_USER},
+    {"nvgrace_gpu_vfio_pci", ROLE_USER},
+    {"vfio-mdev", ROLE_USER},
+    /* Those that coexist with a user. */
+    {"pcieport", ROLE_PASSIVE},
+    {"pci-stub", ROLE_PASSIVE},
+    {"pci_stub", ROLE_PASSIVE},
+    /* Every other. */
+    {"e1000e", ROLE_KERNEL},
+    {"nvme", ROLE_KERNEL},
+    {"shpchp", ROLE_KERNEL},
+    {"snd_hda_intel", ROLE_KERNEL},
+    {"uio_pci_generic", ROLE_KERNEL},
+    {"igb_uio", ROLE_KERNEL},
+    {"virtio-pci", ROLE_KERNEL},
+    {"arm-smmu", ROLE_KERNEL},
+    /* Nearly a name of the table. */
+    {"", ROLE_KERNEL},
+    {"vfio", ROLE_KERNEL},
+    {"vfio-pc", ROLE_KERNEL},
+    {"vfio-pci2", ROLE_KERNEL},
+    {"vfio-pci-", ROLE_KERNEL},
+    {"vfiopci", ROLE_KERNEL},
+    {"vfio pci", ROLE_KERNEL},
+    {"vfio.pci", ROLE_KERNEL},
+    {"VFIO-PCI", ROLE_KERNEL},
+    {"-vfio-pci", ROLE_KERNEL},
+    {"pcieport2", ROLE_KERNEL},
+    {"pci-stubs", ROLE_KERNEL},
+    {"pcistub", ROLE_KERNEL},
+    {"_", ROLE_KERNEL},
+    {"vfio-pci\n", ROLE_KERNEL},
+};
+
+START_TEST(test_driver) {
+    ck_assert_int_eq(driver_role(drivers[_i].driver, false, false), drivers[_i].role);
+}
+END_TEST
+
+/* Only a VFIO driver makes a vfio-dev folder, so it says more than the name; a variant that is not
+ * in the table is known by it. */
+START_TEST(test_vfio_device) {
+    ck_assert_int_eq(driver_role(drivers[_i].driver, true, false), ROLE_USER);
+    ck_assert_int_eq(driver_role(drivers[_i].driver, true, true), ROLE_USER);
+}
+END_TEST
+
+START_TEST(test_bridge) {
+    enum role role = drivers[_i].driver ? drivers[_i].role : ROLE_PASSIVE;
+
+    ck_assert_int_eq(driver_role(drivers[_i].driver, false, true), role);
+}
+END_TEST
+
+static const struct {
+    const char *driver;
+    bool unsafe;
+} uio_drivers[] = {
+    {"uio_pci_generic", true}, {"igb_uio", true},  {"uio_hv_generic", true}, {"uio_pdrv_genirq", true},
+    {"uio_dmem_genirq", true}, {"vfio-pci", false}, {"e1000e", false},       {"uio", false},
+    {"igb", false},            {"igb_uio2", false}, {"my_uio_driver", false}, {"", false},
+    {NULL, false},
+};
+
+START_TEST(test_uio) {
+    ck_assert_int_eq(driver_is_unsafe_uio(uio_drivers[_i].driver), uio_drivers[_i].unsafe);
+}
+END_TEST
+
+START_TEST(test_names) {
+    ck_assert_str_eq(role_to_string(ROLE_FREE), "free");
+    ck_assert_str_eq(role_to_string(ROLE_USER), "user");
+    ck_assert_str_eq(role_to_string(ROLE_PASSIVE), "passive");
+    ck_assert_str_eq(role_to_string(ROLE_KERNEL), "kernel");
+}
+END_TEST
+
+/* ---- By the device's own facts --------------------------------------------------------------- */
+
+static const struct {
+    uint32_t class;
+    bool has_ids, bridge;
+} classes[] = {
+    {0x060400, true, true},  {0x060000, true, true},  {0x060401, true, true},
+    {0x068000, true, true},  {0x06ffff, true, true},  {0x020000, true, false},
+    {0x050400, true, false}, {0x070000, true, false}, {0x000604, true, false},
+    {0x160400, true, false}, {0x060400, false, false}, {0, false, false},
+};
+
+START_TEST(test_class) {
+    struct device device = {.has_ids = classes[_i].has_ids, .class = classes[_i].class};
+
+    ck_assert_int_eq(device_is_bridge(&device), classes[_i].bridge);
+}
+END_TEST
+
+/* The model gives each device its role, from the reading that it is updated with. */
+START_TEST(test_in_model) {
+    struct model model;
+    struct device_facts variant = nic_facts(PCI("07.0"), "new-variant", 7);
+
+    model_init(&model);
+    variant.vfio_device = "vfio3";
+    ck_assert_int_eq(put_bridge(&model, PCI("1c.0"), NULL, 7)->role, ROLE_PASSIVE);
+    ck_assert_int_eq(put_bridge(&model, PCI("1c.1"), "pcieport", 7)->role, ROLE_PASSIVE);
+    ck_assert_int_eq(put_bridge(&model, PCI("1c.2"), "shpchp", 7)->role, ROLE_KERNEL);
+    ck_assert_int_eq(put_nic(&model, PCI("05.0"), NULL, 7)->role, ROLE_FREE);
+    ck_assert_int_eq(put_nic(&model, PCI("06.0"), "vfio-pci", 7)->role, ROLE_USER);
+    ck_assert_int_eq(put(&model, &variant)->role, ROLE_USER);
+    ck_assert(device_blocks(model_device(&model, PCI("1c.2"))));
+    ck_assert(!device_blocks(model_device(&model, PCI("1c.1"))));
+    model_done(&model);
+}
+END_TEST
+
+static const struct {
+    const char *methods, *driver;
+    bool pci, reset;
+} resets[] = {
+    {"flr", NULL, true, true},
+    {"af_flr", NULL, true, true},
+    {"acpi", NULL, true, true},
+    {"device_specific", NULL, true, true},
+    {"pm flr bus", NULL, true, true},
+    {"bus flr", NULL, true, true},
+    {"pm bus", NULL, true, false},
+    {"pm", NULL, true, false},
+    {"bus", NULL, true, false},
+    {"cxl_bus", NULL, true, false},
+    {"", NULL, true, false},
+    {"flr2", NULL, true, false},
+    {"xflr", NULL, true, false},
+    {"xflr flr", NULL, true, true},
+    {"flr_x acpi", NULL, true, true},
+    {"acpi_bus device_specifics", NULL, true, false},
+    {"", "vfio-platform", false, true},
+    {"", "vfio-amba", false, false},
+    {"", "calxeda", false, false},
+    {"", NULL, false, false},
+    {"", "vfio-platform", true, false},
+};
+
+START_TEST(test_reset) {
+    struct device device = {.has_ids = resets[_i].pci, .driver = resets[_i].driver,
+                            .reset_methods = resets[_i].methods};
+
+    ck_assert_int_eq(device_has_function_reset(&device), resets[_i].reset);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("role");
+    TCase *all = tcase_create("all");
+
+    tcase_add_loop_test(all, test_driver, 0, ELEMENTS_OF(drivers));
+    tcase_add_loop_test(all, test_vfio_device, 0, ELEMENTS_OF(drivers));
+    tcase_add_loop_test(all, test_bridge, 0, ELEMENTS_OF(drivers));
+    tcase_add_loop_test(all, test_uio, 0, ELEMENTS_OF(uio_drivers));
+    tcase_add_test(all, test_names);
+    tcase_add_loop_test(all, test_class, 0, ELEMENTS_OF(classes));
+    tcase_add_test(all, test_in_model);
+    tcase_add_loop_test(all, test_reset, 0, ELEMENTS_OF(resets));
+    suite_add_tcase(suite, all);
+    return model_main(suite);
+}

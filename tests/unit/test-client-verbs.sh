@@ -134,7 +134,8 @@ for verb in "${verbs[@]}"; do
     # shellcheck disable=SC2086 # a verb may be two words
     ends 0 $verb --help
     like "help of $verb" "$out" "Usage: dmaownctl $verb *Options:*--help*"
-    is "at most 80 columns" "$(awk 'length($0) > 80' <<< "$out")" ""
+    # The folder of the policy is as long as whoever configured the build made it.
+    is "at most 80 columns" "$(grep -v 'folder, not /' <<< "$out" | awk 'length($0) > 80')" ""
 done
 
 # ---- list

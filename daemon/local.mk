@@ -12,7 +12,8 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \
 	%D%/model/verdict.c %D%/model/verdict.h
 daemon_libmanager_a_SOURCES = \
-	%D%/manager.c %D%/manager.h %D%/manager-facts.c %D%/manager-leases.c \
+	%D%/manager.c %D%/manager.h %D%/manager-endings.c %D%/manager-facts.c \
+	%D%/manager-leases.c \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
 	%D%/util/worker.c %D%/util/worker.h
 daemon_libbus_a_SOURCES = \

@@ -10,14 +10,21 @@
 #include "record/audit.h"
 #include "util/string.h"
 
-/* Reads one device and takes it in. A device that is gone by now is no error. */
+/* Reads one device and takes it in. One that is gone by now is no error: *ret stays as it was. */
 static int take_device(struct manager *manager, const char *path, struct device **ret) {
     struct device_reading reading;
     int r = sysfs_read_device(manager->sysfs, path, &reading);
 
+    if (r == -ENOENT || r == -ENODEV)
+        return 0;
     if (r < 0)
-        return r == -ENOENT || r == -ENODEV ? 0 : r;
-    return model_update_device(&manager->model, &reading.facts, ret);
+        log_message(LOG_WARNING, "Device %s can not be read: %s.", path, strerror(-r));
+    return r < 0 ? r : model_update_device(&manager->model, &reading.facts, ret);
+}
+
+/* One device that can not be read does not keep the others from being read. */
+static int unless_fatal(int r) {
+    return r == -ENOMEM ? r : 0;
 }
 
 /* Of a device that a group listed already, nothing new is to be read. */
@@ -25,11 +32,32 @@ static int scan_bus_device(const char *path, void *userdata) {
     struct manager *manager = userdata;
     struct device *device = model_device(&manager->model, path);
 
-    return device && device->seen ? 0 : take_device(manager, path, NULL);
+    return device && device->seen ? 0 : unless_fatal(take_device(manager, path, NULL));
+}
+
+/* A group whose members are looked through. */
+struct listing {
+    struct manager *manager;
+    uint32_t id;
+};
+
+/* A member that nothing is known of stands against every grant: it has some driver. */
+static int take_unreadable_member(const struct listing *listing, const char *path) {
+    struct device *known = model_device(&listing->manager->model, path);
+    struct device_facts facts = {
+        .path = path, .bus = "unknown", .driver = "unreadable", .group = listing->id, .numa_node = -1};
+
+    if (!known)
+        return model_update_device(&listing->manager->model, &facts, NULL);
+    known->seen = true;
+    return 0;
 }
 
 static int scan_member(const char *path, void *userdata) {
-    return take_device(userdata, path, NULL);
+    const struct listing *listing = userdata;
+    int r = take_device(listing->manager, path, NULL);
+
+    return r < 0 && r != -ENOMEM ? take_unreadable_member(listing, path) : r;
 }
 
 void manager_refresh_node(struct manager *manager, struct group *group) {
@@ -44,8 +72,9 @@ void manager_refresh_node(struct manager *manager, struct group *group) {
 
 static int scan_group(uint32_t id, void *userdata) {
     struct manager *manager = userdata;
+    struct listing listing = {.manager = manager, .id = id};
     struct group_facts facts;
-    int r = sysfs_list_members(manager->sysfs, id, scan_member, manager);
+    int r = sysfs_list_members(manager->sysfs, id, scan_member, &listing);
 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
@@ -85,9 +114,9 @@ static int reread_unseen(struct manager *manager, uint32_t id) {
             return 0;
         member->seen = true;
         int r = take_device(manager, member->path, &read);
-        if (r < 0)
+        if (r == -ENOMEM)
             return r;
-        if (!read)
+        if (r >= 0 && !read)
             model_remove_device(&manager->model, member);
     }
 }
@@ -103,12 +132,6 @@ int manager_refresh_group(struct manager *manager, uint32_t id) {
     return r < 0 ? r : reread_unseen(manager, id);
 }
 
-/* A group whose members are looked through. */
-struct listing {
-    struct manager *manager;
-    uint32_t id;
-};
-
 /* Reads a member only where the model has it elsewhere, or not at all. */
 static int check_member(const char *path, void *userdata) {
     struct listing *listing = userdata;
@@ -118,7 +141,7 @@ static int check_member(const char *path, void *userdata) {
         device->seen = true;
     if (device && device->group && device->group->id == listing->id)
         return 0;
-    return take_device(listing->manager, path, NULL);
+    return scan_member(path, userdata);
 }
 
 static int check_members(uint32_t id, void *userdata) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Granting and taking back. The order is what makes a crash harmless: state, access, record; and at
- * the end: state (draining), access, record, state removed. */
+/* Granting. The order is what makes a crash harmless: state, access, record. */
 #include "manager.h"
 
 #include <errno.h>
@@ -11,8 +10,6 @@
 
 #include "util/string.h"
 
-/* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
-#define DRAIN_RETRY_SECONDS 1.0
 #define DENIED_DEVICES_MAX 64
 
 static uint64_t now_of(clockid_t clock) {
@@ -94,15 +91,6 @@ void manager_record_lease(struct manager *manager, enum audit_kind kind, const s
                                     .rule = lease->rule,
                                     .reason = reason,
                                 });
-}
-
-/* "group 7", "groups 7 and 8, …": for messages. */
-static void describe_groups(const struct lease *lease, char *buffer, size_t size) {
-    size_t used = (size_t)snprintf(buffer, size, lease->n_groups == 1 ? "Group" : "Groups");
-
-    for (size_t i = 0; i < lease->n_groups && used + 16 < size; i++)
-        used += (size_t)snprintf(buffer + used, size - used, "%s %u", i ? "," : "",
-                                 lease->groups[i].id);
 }
 
 /* Devices that a refused claim was about, as many as say what it was; the array is the caller's. */
@@ -312,22 +300,11 @@ static struct lease *make_lease(const struct claim *claim, const struct verdict 
     return TAKE_POINTER(lease);
 }
 
-static void withdraw_access(struct manager *manager, const struct lease *lease) {
-    for (size_t i = 0; i < lease->n_groups; i++) {
-        if (lease->groups[i].lost)
-            continue;
-        int r = node_withdraw(manager->sysfs, lease->groups[i].id);
-        if (r < 0)
-            log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back: %s.",
-                        lease->groups[i].id, strerror(-r));
-    }
-}
-
 static int give_access(struct manager *manager, const struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
         int r = node_grant(manager->sysfs, lease->groups[i].id, lease->holder);
         if (r < 0) {
-            withdraw_access(manager, lease);
+            manager_withdraw_access(manager, lease);
             return r;
         }
     }
@@ -342,7 +319,7 @@ static void refresh_lease_nodes(struct manager *manager, const struct claim *cla
 static void record_grant(struct manager *manager, const struct lease *lease) {
     char groups[256];
 
-    describe_groups(lease, groups, sizeof(groups));
+    lease_describe_groups(lease, groups, sizeof(groups));
     _cleanup_(freep) char *message =
         string_format("%s granted to uid %u (lease %llu, %s) by rule %s.", groups, lease->holder,
                       (unsigned long long)lease->id, policy_lifetime_to_string(lease->lifetime),
@@ -413,121 +390,4 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         refuse(refusal, OUTCOME_NOT_VIABLE, "The kernel does not agree with the model; try again.");
     manager_record_denial(manager, claim, REASON_KERNEL_DISAGREES, NULL, refusal->text);
     return refusal->outcome;
-}
-
-/* ---- taking back */
-
-/* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
- * its own, which would come back as an event. */
-static bool group_has_drained(struct manager *manager, struct lease_group *group) {
-    if (group->lost || group->drained)
-        return true;
-    int status = node_ask_kernel(manager->sysfs, group->id);
-    if (status < 0)
-        log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
-                    strerror(-status));
-    group->drained = status >= 0 && status != NODE_OPEN;
-    return group->drained;
-}
-
-static bool lease_has_drained(struct manager *manager, struct lease *lease) {
-    bool drained = true;
-
-    for (size_t i = 0; i < lease->n_groups; i++)
-        drained = group_has_drained(manager, &lease->groups[i]) && drained;
-    return drained;
-}
-
-static void record_end(struct manager *manager, const struct lease *lease) {
-    const char *end = lease_end_to_string(lease->end);
-    char groups[256];
-
-    describe_groups(lease, groups, sizeof(groups));
-    _cleanup_(freep) char *message = string_format(
-        "%s: lease %llu of uid %u ended (%s).", groups, (unsigned long long)lease->id,
-        lease->holder, end);
-    manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
-}
-
-/* Nobody has it any more: the groups can be granted again. */
-static void finish_lease(struct manager *manager, struct lease *lease) {
-    for (size_t i = 0; i < lease->n_groups; i++) {
-        struct group *group =
-            lease->groups[i].lost ? NULL : model_group(&manager->model, lease->groups[i].id);
-        if (!group || group->lease != lease)
-            continue;
-        model_set_lease(&manager->model, group, NULL);
-        model_set_open(&manager->model, group, false);
-        manager_refresh_node(manager, group);
-    }
-    int r = state_remove(manager->state, lease->id);
-    if (r < 0)
-        log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
-    lease_book_remove(&manager->leases, lease);
-    record_end(manager, lease);
-    if (manager->listener)
-        manager->listener->lease_ended(lease, manager->listener_data);
-    lease_free(lease);
-}
-
-void manager_try_draining(struct manager *manager) {
-    struct lease *lease, *next;
-    bool waiting = false;
-
-    HASH_ITER(by_id, manager->leases.leases, lease, next) {
-        if (lease->state != LEASE_DRAINING)
-            continue;
-        if (lease_has_drained(manager, lease))
-            finish_lease(manager, lease);
-        else
-            waiting = true;
-    }
-    ev_timer_stop(manager->loop, &manager->drain);
-    if (!waiting)
-        return;
-    ev_timer_set(&manager->drain, DRAIN_RETRY_SECONDS, 0.);
-    ev_timer_start(manager->loop, &manager->drain);
-}
-
-void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
-    if (lease->state == LEASE_DRAINING)
-        return;
-    lease->state = LEASE_DRAINING;
-    lease->end = end;
-    int r = state_save(manager->state, lease);
-    if (r < 0)
-        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
-    withdraw_access(manager, lease);
-    manager_arm_expiry(manager);
-    if (lease_has_drained(manager, lease)) {
-        finish_lease(manager, lease);
-        return;
-    }
-    if (manager->listener)
-        manager->listener->lease_changed(lease, manager->listener_data);
-    manager_try_draining(manager);
-}
-
-void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id) {
-    struct lease *lease, *next;
-
-    HASH_ITER(by_id, manager->leases.leases, lease, next) {
-        if (lease->state == LEASE_ACTIVE && lease->lifetime == POLICY_LIFETIME_CONNECTION &&
-            string_equal(lease->sender, sender) && string_equal(lease->bus_id, bus_id))
-            manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
-    }
-}
-
-void manager_arm_expiry(struct manager *manager) {
-    uint64_t next = lease_book_next_expiry(&manager->leases), now = now_boottime();
-
-    ev_timer_stop(manager->loop, &manager->expiry);
-    if (!next)
-        return;
-    double seconds = next > now ? (double)(next - now) / 1e6 : 0.;
-    /* The loop's clock stands still in suspend, the leases' does not. */
-    ev_timer_set(&manager->expiry, seconds > 60. ? 60. : seconds, 0.);
-    ev_timer_start(manager->loop, &manager->expiry);
 }

@@ -148,6 +148,10 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
  * recorded. The groups of claim may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct refusal *refusal);
+
+/* ---- taking back (manager-endings.c) */
+
+void manager_withdraw_access(struct manager *manager, const struct lease *lease);
 /* Takes access away; the lease ends when nobody has its groups open any more. */
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end);
 /* Ends the connection leases of a name that left the bus. */
@@ -155,7 +159,7 @@ void manager_sender_gone(struct manager *manager, const char *sender, const char
 /* Tries whether draining leases have drained. */
 void manager_try_draining(struct manager *manager);
 void manager_arm_expiry(struct manager *manager);
-/* One `ended`, `granted`, `recovered` … entry about a lease. */
+/* One `ended`, `granted`, `recovered` … entry about a lease (manager-leases.c). */
 void manager_record_lease(struct manager *manager, enum audit_kind kind, const struct lease *lease,
                           const char *reason, const char *message);
 void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,

@@ -42,6 +42,7 @@ static struct policy_message *report_slot(struct policy_report *report,
     return NULL;
 }
 
+_printf_(1, 0)
 static char *text_make(const char *format, va_list arguments) {
     _cleanup_(freep) char *raw = NULL;
 

@@ -7,6 +7,7 @@
 #include "policy/compile.h"
 #include "util/string.h"
 
+_printf_(4, 0)
 static void compile_message(struct compiler *compiler, enum policy_severity severity,
                             struct location at, const char *format, va_list arguments) {
     _cleanup_(freep) char *text = NULL;

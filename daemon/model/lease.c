@@ -2,6 +2,7 @@
 #include "model/lease.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "util/string.h"
@@ -161,4 +162,12 @@ uint64_t lease_book_next_expiry(const struct lease_book *book) {
         if (lease->state == LEASE_ACTIVE && lease->expires && (!next || lease->expires < next))
             next = lease->expires;
     return next;
+}
+
+void lease_describe_groups(const struct lease *lease, char *buffer, size_t size) {
+    size_t used = (size_t)snprintf(buffer, size, lease->n_groups == 1 ? "Group" : "Groups");
+
+    for (size_t i = 0; i < lease->n_groups && used + 16 < size; i++)
+        used += (size_t)snprintf(buffer + used, size - used, "%s %u", i ? "," : "",
+                                 lease->groups[i].id);
 }

@@ -76,6 +76,8 @@ struct lease {
 struct lease *lease_new(size_t n_groups);
 struct lease *lease_free(struct lease *lease);
 DEFINE_CLEANUP(struct lease *, lease_free)
+/* "Group 7" or "Groups 7, 8", cut to size. */
+void lease_describe_groups(const struct lease *lease, char *buffer, size_t size);
 
 /* All leases, draining ones included. */
 struct lease_book {

@@ -136,10 +136,11 @@ static bool judge_device_policy(struct court *court, const struct device *device
 /* Mode and lifetime are each rule's own, so the finding names the rule that says no. */
 static void judge_terms(struct court *court) {
     const struct verdict_request *request = court->request;
+    const struct group *first_group = request->n_groups ? request->groups[0] : NULL;
 
     for (size_t i = 0; i < court->verdict->n_rules; i++) {
         const struct policy_rule *rule = court->verdict->rules[i];
-        struct finding finding = {.blocks = true, .rule = rule, .group = request->n_groups ? request->groups[0] : NULL};
+        struct finding finding = {.blocks = true, .rule = rule, .group = first_group};
         if (!(rule->modes & request->mode)) {
             finding.reason = REASON_MODE_DENIED;
             find(court, &finding);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Taking back. A crash at any point is mended at the next start: state (draining), access, and when
+ * nobody has the groups open any more: record, and the state removed. */
+#include "manager.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "util/string.h"
+
+/* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
+#define DRAIN_RETRY_SECONDS 1.0
+
+void manager_withdraw_access(struct manager *manager, const struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        if (lease->groups[i].lost)
+            continue;
+        int r = node_withdraw(manager->sysfs, lease->groups[i].id);
+        if (r < 0)
+            log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back: %s.",
+                        lease->groups[i].id, strerror(-r));
+    }
+}
+
+/* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
+ * its own, which would come back as an event. */
+static bool group_has_drained(struct manager *manager, struct lease_group *group) {
+    if (group->lost || group->drained)
+        return true;
+    int status = node_ask_kernel(manager->sysfs, group->id);
+    if (status < 0)
+        log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
+                    strerror(-status));
+    group->drained = status >= 0 && status != NODE_OPEN;
+    return group->drained;
+}
+
+static bool lease_has_drained(struct manager *manager, struct lease *lease) {
+    bool drained = true;
+
+    for (size_t i = 0; i < lease->n_groups; i++)
+        drained = group_has_drained(manager, &lease->groups[i]) && drained;
+    return drained;
+}
+
+static void record_end(struct manager *manager, const struct lease *lease) {
+    const char *end = lease_end_to_string(lease->end);
+    char groups[256];
+
+    lease_describe_groups(lease, groups, sizeof(groups));
+    _cleanup_(freep) char *message = string_format(
+        "%s: lease %llu of uid %u ended (%s).", groups, (unsigned long long)lease->id,
+        lease->holder, end);
+    manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
+}
+
+/* Nobody has it any more: the groups can be granted again. */
+static void finish_lease(struct manager *manager, struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        struct group *group =
+            lease->groups[i].lost ? NULL : model_group(&manager->model, lease->groups[i].id);
+        if (!group || group->lease != lease)
+            continue;
+        model_set_lease(&manager->model, group, NULL);
+        model_set_open(&manager->model, group, false);
+        manager_refresh_node(manager, group);
+    }
+    int r = state_remove(manager->state, lease->id);
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    lease_book_remove(&manager->leases, lease);
+    record_end(manager, lease);
+    if (manager->listener)
+        manager->listener->lease_ended(lease, manager->listener_data);
+    lease_free(lease);
+}
+
+void manager_try_draining(struct manager *manager) {
+    struct lease *lease, *next;
+    bool waiting = false;
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        if (lease->state != LEASE_DRAINING)
+            continue;
+        if (lease_has_drained(manager, lease))
+            finish_lease(manager, lease);
+        else
+            waiting = true;
+    }
+    ev_timer_stop(manager->loop, &manager->drain);
+    if (!waiting)
+        return;
+    ev_timer_set(&manager->drain, DRAIN_RETRY_SECONDS, 0.);
+    ev_timer_start(manager->loop, &manager->drain);
+}
+
+void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
+    if (lease->state == LEASE_DRAINING)
+        return;
+    lease->state = LEASE_DRAINING;
+    lease->end = end;
+    int r = state_save(manager->state, lease);
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    manager_withdraw_access(manager, lease);
+    manager_arm_expiry(manager);
+    if (lease_has_drained(manager, lease)) {
+        finish_lease(manager, lease);
+        return;
+    }
+    if (manager->listener)
+        manager->listener->lease_changed(lease, manager->listener_data);
+    manager_try_draining(manager);
+}
+
+void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id) {
+    struct lease *lease, *next;
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        if (lease->state == LEASE_ACTIVE && lease->lifetime == POLICY_LIFETIME_CONNECTION &&
+            string_equal(lease->sender, sender) && string_equal(lease->bus_id, bus_id))
+            manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
+    }
+}
+
+void manager_arm_expiry(struct manager *manager) {
+    uint64_t next = lease_book_next_expiry(&manager->leases), now = now_boottime();
+
+    ev_timer_stop(manager->loop, &manager->expiry);
+    if (!next)
+        return;
+    double seconds = next > now ? (double)(next - now) / 1e6 : 0.;
+    /* The loop's clock stands still in suspend, the leases' does not. */
+    ev_timer_set(&manager->expiry, seconds > 60. ? 60. : seconds, 0.);
+    ev_timer_start(manager->loop, &manager->expiry);
+}

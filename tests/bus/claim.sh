@@ -133,11 +133,15 @@ fakectl set /sys/kernel/iommu_groups/9/reserved_regions "0x1000 0x1fff direct"
 refused "a direct region" NotViable claim alice 9
 is "reason" "$(verdict alice 9)" "false direct-region"
 fakectl set /sys/kernel/iommu_groups/9/reserved_regions "0x00000000fee00000 0x00000000feefffff msi"
-fakectl device pci 0000:00:0a.0 vendor=0x8086 product=0x10d3 class=0x020000 driver=e1000e group=9
-fakectl rm /sys/kernel/iommu_groups/9/devices/0000:00:0a.0
-refused "a member that sysfs hides" NotViable claim alice 9
-like "is what the kernel says" "$(claim alice 9 2>&1 || :)" "kernel"
-fakectl remove 0000:00:0a.0
+fakectl disagree 9 on
+refused "a kernel that says no where sysfs says yes" NotViable claim alice 9
+like "is named" "$(claim alice 9 2>&1 || :)" "kernel"
+eventually "with its reason" grep -q "DMAOWND_REASON=kernel-disagrees" "$log"
+fakectl disagree 9 off
+works "and it is asked again the next time" claim alice 9
+fakectl unbind 0000:00:08.0
+fakectl bind 0000:00:08.0 vfio-pci
+becomes "nothing of it is left" "true " verdict alice 9
 
 # ---- Quota
 policy '{ "version": 1, "limits": { "leases_per_uid": 2 }, "rules": [

@@ -84,11 +84,11 @@ like "a summary of the rest" "$(cat "$journal")" "denied"
 echo '# from here' >> "$log"
 works "start" fakectl service start dmaownd "$DMAOWND" --config "$config" --foreground
 lease=$(claim alice 11 comment s 'a "quoted" one')
-line=$(sed '1,/^# from here/d' "$log" | grep "DMAOWND_EVENT=granted")
+line=$(sed '0,/^# from here/d' "$log" | grep "DMAOWND_EVENT=granted")
 for key in MESSAGE_ID PRIORITY DMAOWND_EVENT DMAOWND_GROUP DMAOWND_DEVICES DMAOWND_LEASE DMAOWND_UID \
     DMAOWND_CLAIMANT_UID DMAOWND_PID DMAOWND_SENDER DMAOWND_RULE; do
     like "$key" "$line" " $key="
 done
 like "a value with spaces is quoted" "$line" 'DMAOWND_DEVICES="0000:00:07.0 0000:00:07.1"'
-is "one line an event" "$(sed '1,/^# from here/d' "$log" | grep -c "DMAOWND_LEASE=${lease##*/}\b")" 1
+is "one line an event" "$(sed '0,/^# from here/d' "$log" | grep -c "DMAOWND_LEASE=${lease##*/}\b")" 1
 finish

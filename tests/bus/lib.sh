@@ -25,6 +25,8 @@ if [ -z "${FAKEKERNEL_INSIDE:-}" ]; then
         --bus-policy "$top_srcdir/dbus/org.dmaownd1.conf" -- bash "$0" "$@"
 fi
 
+trap 'echo "# line $LINENO of $0 ended the test: $BASH_COMMAND" >&2' ERR
+
 # ---- TAP --------------------------------------------------------------------------------------
 
 count=0
@@ -132,8 +134,8 @@ as() {
 # policy [JSON]: as given, or one that lets alice and bob have what can be had.
 # shellcheck disable=SC2120 # the default is enough for most
 policy() {
-    local text=${1:-}
-    [ -n "$text" ] || text='{ "version": 1, "rules": [
+    local text=${1-}
+    [ $# -gt 0 ] || text='{ "version": 1, "rules": [
         { "name": "nics", "effect": "allow", "match": { "bus": "pci" },
           "subjects": { "users": ["alice", "bob"] } },
         { "name": "soc", "effect": "allow", "match": { "compatible": "calxeda,hb-xgmac" },
@@ -153,7 +155,7 @@ start() {
     local words
     [ -e "$config/policy.json" ] || policy
     mapfile -t words < <(daemon_words)
-    fakectl service start dmaownd "${words[@]}" "$@" || { fail "the daemon starts"; finish; exit 1; }
+    fakectl service start dmaownd "${words[@]}" "$@" > /dev/null || { fail "the daemon starts"; finish; exit 1; }
 }
 
 service() { fakectl service "$1" dmaownd; }
@@ -166,7 +168,7 @@ bus_name=org.dmaownd1
 root=/org/dmaownd1
 
 # manager METHOD [SIGNATURE ARGUMENT...]: as JSON.
-manager() { busctl --json=short call $bus_name $root org.dmaownd1.Manager "$@"; }
+manager() { busctl --json=short -- call $bus_name $root org.dmaownd1.Manager "$@"; }
 
 # property PATH INTERFACE NAME: bare.
 property() {

@@ -6,7 +6,18 @@ check_PROGRAMS += %D%/caller
 %C%_caller_LDFLAGS = -Wl,--as-needed
 %C%_caller_LDADD = $(SYSTEMD_LIBS)
 
-BUS_TESTS =
+BUS_TESTS = \
+	%D%/claim.sh \
+	%D%/ctl.sh \
+	%D%/journal.sh \
+	%D%/lies.sh \
+	%D%/lifetime.sh \
+	%D%/load.sh \
+	%D%/options.sh \
+	%D%/policy.sh \
+	%D%/read.sh \
+	%D%/recovery.sh \
+	%D%/watch.sh
 
 dist_check_SCRIPTS += $(BUS_TESTS)
 TESTS += $(BUS_TESTS)

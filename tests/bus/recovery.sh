@@ -88,7 +88,7 @@ works "and answers" manager ListGroups
 is "the lease is there" "$(property $root Manager LeaseCount)" 1
 
 # ---- State files
-state=$(ls /run/dmaownd/*state* /run/dmaownd/*.json 2> /dev/null | head -n 1)
+state=$(find /run/dmaownd -name '*.json' -size +0)
 [ -n "$state" ] && pass "there is a state file" || fail "there is a state file" "$(ls -la /run/dmaownd)"
 is "for root alone" "$(stat -c %a /run/dmaownd) $(stat -c %a "$state")" "700 600"
 service kill > /dev/null

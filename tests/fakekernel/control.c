@@ -20,7 +20,8 @@ static const char HELP[] =
     "driver BUS NAME [vfio] [managed] [net] [fails]\n"
     "remove DEVICE | bind DEVICE DRIVER | unbind DEVICE | probe DEVICE\n"
     "hang DEVICE (its unbind) | release DEVICE\n"
-    "regroup DEVICE N|new|none (no event) | drop-group N | claim N on|off\n"
+    "regroup DEVICE N|new|none (no event) | drop-group N | claim N on|off |\n"
+    "disagree N on|off (VFIO_GROUP_GET_STATUS with sysfs)\n"
     "fault PATH ERRNO|hang|vanish|none (the next access; vanish removes the device)\n"
     "set PATH TEXT | link PATH TARGET | rm PATH (no event)\n"
     "node N recreate | remove | MAJOR:MINOR | copy PATH\n"
@@ -164,7 +165,7 @@ static int do_claim(int argc, char **argv, FILE *answer) {
 
     if (!group)
         return -ENOENT;
-    group->claimed = strcmp(argv[2], "on") == 0;
+    *(*argv[0] == 'c' ? &group->claimed : &group->disagrees) = strcmp(argv[2], "on") == 0;
     return 0;
 }
 
@@ -319,7 +320,7 @@ static const struct {
     {"set", 3, do_path},        {"link", 3, do_path},             {"rm", 2, do_path},
     {"node", 3, do_node},       {"event", 3, do_event},           {"burst", 3, do_burst},
     {"kernel", 2, do_kernel},   {"scale", 2, do_scale},           {"state", 1, do_state},
-    {"help", 1, do_help},
+    {"disagree", 3, do_claim},  {"help", 1, do_help},
 };
 
 int control_execute(int argc, char **argv, FILE *answer) {

@@ -32,6 +32,7 @@ struct group {
     unsigned vfio_members; /* the node exists while it is not 0 */
     bool container;        /* claimed by the opener through a container */
     bool claimed;          /* claimed by decree of a test */
+    bool disagrees;        /* VFIO says not viable whatever sysfs shows */
     UT_hash_handle hh;
 };
 

@@ -149,6 +149,14 @@ static bool may_open(pid_t pid, const char *path) {
     return allowed;
 }
 
+/* A container's claim went with its opener, whoever has not asked since. */
+static void first_open(unsigned id) {
+    struct group *group = group_find(id);
+
+    if (group)
+        group->container = false;
+}
+
 static int judge_open(pid_t pid, int directory, uint64_t address) {
     char path[PATH_MAX] = "", full[PATH_MAX + 64];
     unsigned group;
@@ -158,8 +166,12 @@ static int judge_open(pid_t pid, int directory, uint64_t address) {
         return 0;
     absolute_path(pid, directory, path, full, sizeof(full));
     pthread_mutex_lock(&tree_lock);
-    if (nodes_of_path(full, &group) && nodes_open(group) && may_open(pid, full))
-        r = -EBUSY;
+    if (nodes_of_path(full, &group)) {
+        if (!nodes_open(group))
+            first_open(group);
+        else if (may_open(pid, full))
+            r = -EBUSY;
+    }
     pthread_mutex_unlock(&tree_lock);
     return r;
 }
@@ -169,7 +181,7 @@ static int group_status(pid_t pid, struct group *group, uint64_t address) {
 
     if (group_user_claimed(group))
         status.flags |= VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE;
-    else if (!group_has_kernel_driver(group))
+    else if (!group->disagrees && !group_has_kernel_driver(group))
         status.flags |= VFIO_GROUP_FLAGS_VIABLE;
     return remote(pid, true, address, &status, sizeof(status)) ? 0 : -EFAULT;
 }

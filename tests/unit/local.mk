@@ -58,7 +58,8 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-role %D%/test-target
+	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-role %D%/test-target \
+	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
 endif
@@ -72,3 +73,5 @@ tests_unit_test_role_SOURCES = %D%/test-role.c $(pure_test_headers)
 tests_unit_test_role_LDADD = $(pure_test_libraries)
 tests_unit_test_target_SOURCES = %D%/test-target.c $(pure_test_headers)
 tests_unit_test_target_LDADD = $(pure_test_libraries)
+tests_unit_test_worker_SOURCES = %D%/test-worker.c $(pure_test_headers)
+tests_unit_test_worker_LDADD = daemon/libmanager.a daemon/libutil.a $(EV_LIBS) $(CHECK_LIBS)

@@ -10,18 +10,21 @@ target=0000:00:05.0
 sibling=0000:00:05.2
 failed=0
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { printf '\n== %s\n' "$*"; }
 # show WANTED-STATUS COMMAND...: as typed at a prompt.
 show() {
-    local wanted=$1 prompt='#' status=0
+    local wanted=$1 prompt='#' typed status=0
     shift
-    if [ "$1" = as_user ]; then prompt="$2\$"; printf '%s %s\n' "$prompt" "${*:3}"
-    else printf '%s %s\n' "$prompt" "$*"; fi
+    typed=$*
+    if [ "$1" = as_user ]; then
+        prompt="$2\$"
+        typed=${*:3}
+    fi
+    echo "$prompt ${typed/asa\{sv\}/\'asa\{sv\}\'}"
     "$@" 2>&1 || status=$?
     [ "$status" = "$wanted" ] || { echo "(status $status, $wanted was expected)"; failed=1; }
 }
 
-bind_driver "$target" vfio-pci
 fresh_start <<'END'
 { "version": 1,
   "rules": [

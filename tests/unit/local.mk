@@ -59,7 +59,7 @@ pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
 	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-role %D%/test-target \
-	%D%/test-worker
+	%D%/test-verdict %D%/test-verdict-policy %D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
 endif
@@ -73,5 +73,11 @@ tests_unit_test_role_SOURCES = %D%/test-role.c $(pure_test_headers)
 tests_unit_test_role_LDADD = $(pure_test_libraries)
 tests_unit_test_target_SOURCES = %D%/test-target.c $(pure_test_headers)
 tests_unit_test_target_LDADD = $(pure_test_libraries)
+tests_unit_test_verdict_SOURCES = %D%/test-verdict.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_verdict_LDADD = $(pure_test_libraries)
+tests_unit_test_verdict_policy_SOURCES = %D%/test-verdict-policy.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_verdict_policy_LDADD = $(pure_test_libraries)
 tests_unit_test_worker_SOURCES = %D%/test-worker.c $(pure_test_headers)
 tests_unit_test_worker_LDADD = daemon/libmanager.a daemon/libutil.a $(EV_LIBS) $(CHECK_LIBS)

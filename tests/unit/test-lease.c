@@ -165,6 +165,34 @@ START_TEST(test_expiry) {
 }
 END_TEST
 
+/* For messages: as many groups as there is room for, and never half a number. */
+START_TEST(test_describe) {
+    char text[64];
+    struct lease *lease = lease_new(10);
+
+    for (uint32_t i = 0; i < 10; i++)
+        lease->groups[i].id = 4294967280 + i;
+    lease->n_groups = 1;
+    lease->groups[0].id = 7;
+    lease_describe_groups(lease, text, sizeof(text));
+    ck_assert_str_eq(text, "Group 7");
+    lease->n_groups = 2;
+    lease_describe_groups(lease, text, sizeof(text));
+    ck_assert_str_eq(text, "Groups 7, 4294967281");
+    lease->n_groups = 10;
+    for (size_t size = 1; size <= sizeof(text); size++) {
+        memset(text, '?', sizeof(text));
+        lease_describe_groups(lease, text, size);
+        ck_assert_uint_lt(strnlen(text, size), size);
+        ck_assert(size == sizeof(text) || text[size] == '?');
+        const char *last = strrchr(text, ' ');
+        ck_assert(!last || strcmp(last, " 7") == 0 || strlen(last) == strlen(" 4294967281"));
+    }
+    ck_assert_ptr_nonnull(strstr(text, "Groups 7, 4294967281, 4294967282"));
+    lease_free(lease);
+}
+END_TEST
+
 START_TEST(test_words) {
     static const char *const ends[LEASE_END_MAX] = {
         "released", "disconnected", "fd-closed",   "process-exited", "unit-stopped",
@@ -209,6 +237,7 @@ int main(void) {
     tcase_add_test(all, test_count_by_place);
     tcase_add_test(all, test_count_draining);
     tcase_add_test(all, test_expiry);
+    tcase_add_test(all, test_describe);
     tcase_add_test(all, test_words);
     suite_add_tcase(suite, all);
     return model_main(suite);

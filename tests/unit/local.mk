@@ -58,8 +58,9 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-role %D%/test-target \
-	%D%/test-verdict %D%/test-verdict-policy %D%/test-worker
+	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
+	%D%/test-role %D%/test-target %D%/test-verdict %D%/test-verdict-policy \
+	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
 endif
@@ -69,6 +70,8 @@ tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)
 tests_unit_test_model_LDADD = $(pure_test_libraries)
 tests_unit_test_model_group_SOURCES = %D%/test-model-group.c $(pure_test_headers)
 tests_unit_test_model_group_LDADD = $(pure_test_libraries)
+tests_unit_test_random_model_SOURCES = %D%/test-random-model.c $(pure_test_headers)
+tests_unit_test_random_model_LDADD = $(pure_test_libraries)
 tests_unit_test_role_SOURCES = %D%/test-role.c $(pure_test_headers)
 tests_unit_test_role_LDADD = $(pure_test_libraries)
 tests_unit_test_target_SOURCES = %D%/test-target.c $(pure_test_headers)

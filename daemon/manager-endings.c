@@ -22,12 +22,21 @@ void manager_withdraw_access(struct manager *manager, const struct lease *lease)
     }
 }
 
+/* The opens and closes that come of the question itself are nobody's. */
+int manager_ask_kernel(struct manager *manager, uint32_t id) {
+    int status = node_ask_kernel(manager->sysfs, id);
+
+    if (status == NODE_VIABLE || status == NODE_NOT_VIABLE)
+        node_watch_skip(manager->nodes, id);
+    return status;
+}
+
 /* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
  * its own, which would come back as an event. */
 static bool group_has_drained(struct manager *manager, struct lease_group *group) {
     if (group->lost || group->drained)
         return true;
-    int status = node_ask_kernel(manager->sysfs, group->id);
+    int status = manager_ask_kernel(manager, group->id);
     if (status < 0)
         log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
                     strerror(-status));
@@ -76,6 +85,12 @@ static void finish_lease(struct manager *manager, struct lease *lease) {
     lease_free(lease);
 }
 
+static void arm_drain(struct manager *manager) {
+    ev_timer_stop(manager->loop, &manager->drain);
+    ev_timer_set(&manager->drain, DRAIN_RETRY_SECONDS, 0.);
+    ev_timer_start(manager->loop, &manager->drain);
+}
+
 void manager_try_draining(struct manager *manager) {
     struct lease *lease, *next;
     bool waiting = false;
@@ -89,10 +104,8 @@ void manager_try_draining(struct manager *manager) {
             waiting = true;
     }
     ev_timer_stop(manager->loop, &manager->drain);
-    if (!waiting)
-        return;
-    ev_timer_set(&manager->drain, DRAIN_RETRY_SECONDS, 0.);
-    ev_timer_start(manager->loop, &manager->drain);
+    if (waiting)
+        arm_drain(manager);
 }
 
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
@@ -112,7 +125,7 @@ void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_
     }
     if (manager->listener)
         manager->listener->lease_changed(lease, manager->listener_data);
-    manager_try_draining(manager);
+    arm_drain(manager);
 }
 
 void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id) {

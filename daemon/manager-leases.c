@@ -162,7 +162,7 @@ static bool find_groups_again(struct manager *manager, struct claim *claim, cons
 /* An opener that was seen may have closed a copy of the node since, which gives no event. */
 static void reconsider_opener(struct manager *manager, struct group *group) {
     if (group->open && !group->lease)
-        model_set_open(&manager->model, group, node_ask_kernel(manager->sysfs, group->id) == NODE_OPEN);
+        model_set_open(&manager->model, group, manager_ask_kernel(manager, group->id) == NODE_OPEN);
 }
 
 static enum outcome read_facts_again(struct manager *manager, struct claim *claim,
@@ -221,7 +221,7 @@ static void take_kernel_answer(struct manager *manager, struct group *group, int
 static int ask_kernel(struct manager *manager, struct claim *claim, struct refusal *refusal) {
     for (size_t i = 0; i < claim->n_groups; i++) {
         struct group *group = claim->groups[i];
-        int status = node_ask_kernel(manager->sysfs, group->id);
+        int status = manager_ask_kernel(manager, group->id);
         if (status < 0)
             return refuse(refusal, OUTCOME_NOT_VIABLE,
                           "Node /dev/vfio/%u of group %u can not be opened: %s.", group->id,

@@ -152,10 +152,13 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
 /* ---- taking back (manager-endings.c) */
 
 void manager_withdraw_access(struct manager *manager, const struct lease *lease);
-/* Takes access away; the lease ends when nobody has its groups open any more. */
+/* Takes access away; the lease ends when nobody has its groups open any more, which may be at once:
+ * then it is freed. No other lease is. */
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end);
 /* Ends the connection leases of a name that left the bus. */
 void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id);
+/* Opens the node for an instant: see node_ask_kernel. */
+int manager_ask_kernel(struct manager *manager, uint32_t id);
 /* Tries whether draining leases have drained. */
 void manager_try_draining(struct manager *manager);
 void manager_arm_expiry(struct manager *manager);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -177,6 +179,9 @@ static int serve(pid_t child, int channel, const struct options *options) {
     if (!wait_byte(channel) || write_map(child, "uid_map") < 0 || write_map(child, "gid_map") < 0 ||
         write(channel, "m", 1) != 1)
         return -EPIPE;
+    /* The mounts inside are a copy by now. Whatever a library looks for in /sys, the server must not
+     * be its own client. */
+    umount2("/sys", MNT_DETACH);
     uevents = receive_fd(channel);
     listener = receive_fd(channel);
     commands = control_listen("/run/fakekernel/control");
@@ -228,6 +233,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     umask(022);
+    /* Else malloc counts processors, in /sys, with the tree's lock held. */
+    mallopt(M_ARENA_MAX, 8);
     if (prepare(&options) < 0)
         return 125;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)

@@ -13,7 +13,7 @@
 
 /* ---- The naive statement --------------------------------------------------------------------- */
 
-/* A place in sysfs. Names repeat over the buses; which device is at the place varies by revision. */
+/* A place in sysfs. Names repeat over the buses; the revision says which device is there. */
 struct place {
     char path[48], name[16];
     const char *bus;
@@ -53,7 +53,7 @@ static unsigned draw(unsigned limit) {
     return (unsigned)((state >> 32) % limit);
 }
 
-#define check(condition)                                                                           \
+#define check(condition)                                                                          \
     do {                                                                                           \
         if (!(condition))                                                                          \
             broken(#condition, __LINE__);                                                          \
@@ -444,7 +444,8 @@ static void take_step(void) {
         forget_changes();
 }
 
-static unsigned long number_of(const char *argument, const char *variable, unsigned long otherwise) {
+static unsigned long number_of(const char *argument, const char *variable,
+                               unsigned long otherwise) {
     const char *text = argument ?: getenv(variable);
 
     return text && *text ? strtoul(text, NULL, 0) : otherwise;

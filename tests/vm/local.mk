@@ -15,9 +15,11 @@ EXTRA_DIST += \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
 	%D%/demo.sh \
+	%D%/scenario-bus.sh \
 	%D%/scenario-claim.sh \
 	%D%/scenario-client.sh \
 	%D%/scenario-daemon.sh \
+	%D%/scenario-edges.sh \
 	%D%/scenario-hotplug.sh \
 	%D%/scenario-kernel.sh \
 	%D%/scenario-lease.sh \

@@ -116,10 +116,12 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events) {
 
     (void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu",
                      (unsigned long long)now_monotonic());
+    daemon->manager->reloading = true;
     int r = manager_load_policy(daemon->manager);
-    if (r < 0)
+    if (r < 0) {
         log_message(LOG_ERR, "The policy can not be read: %s.", strerror(-r));
-    (void)sd_notify(false, "READY=1");
+        (void)sd_notify(false, "READY=1");
+    }
 }
 
 static void on_ready(int result, void *userdata) {

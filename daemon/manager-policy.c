@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "util/fd.h"
 #include "util/hash.h"
 #include "util/string.h"
@@ -243,6 +245,9 @@ static void on_names(int result, const char *output, size_t size, void *userdata
     if (manager->policy_load_again) {
         manager->policy_load_again = false;
         (void)manager_load_policy(manager);
+    } else if (manager->reloading) {
+        manager->reloading = false;
+        (void)sd_notify(false, "READY=1");
     }
 }
 

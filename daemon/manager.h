@@ -55,6 +55,7 @@ struct manager {
     uint64_t policy_generation;
     struct policy_load *policy_load; /* a load under way */
     bool policy_load_again;
+    bool reloading; /* the service manager waits to hear of it */
     struct verdict_host host;
     enum kernel_model kernel_model;
     struct worker *symbols; /* reads kallsyms */

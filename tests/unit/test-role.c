@@ -107,7 +107,8 @@ static const struct {
     const char *driver;
     bool unsafe;
 } uio_drivers[] = {
-    {"uio_pci_generic", true}, {"igb_uio", true},  {"uio_hv_generic", true}, {"uio_pdrv_genirq", true},
+    {"uio_pci_generic", true}, {"igb_uio", true},  {"uio_hv_generic", true},
+    {"uio_pdrv_genirq", true},
     {"uio_dmem_genirq", true}, {"vfio-pci", false}, {"e1000e", false},       {"uio", false},
     {"igb", false},            {"igb_uio2", false}, {"my_uio_driver", false}, {"", false},
     {NULL, false},

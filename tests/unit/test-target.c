@@ -115,7 +115,8 @@ END_TEST
 static const char *const unknown[] = {
     "", " ", "/", "//", ".", "..",
     /* Numbers that are none, and groups that are not there. */
-    "0", "99", "07", "+7", "-7", " 7", "7 ", "7\n", "0x7", "7.0", "4294967303", "18446744073709551623",
+    "0", "99", "07", "+7", "-7", " 7", "7 ", "7\n", "0x7", "7.0", "4294967303",
+    "18446744073709551623",
     "99999999999999999999999999999999",
     "/dev/vfio/", "/dev/vfio/vfio", "/dev/vfio/99", "/dev/vfio/07", "/dev/vfio/7/",
     "/dev/vfio//7", "/dev/vfio/noiommu-7", "/dev/vfio/devices/vfio0", "/dev/vfio", "dev/vfio/7",
@@ -131,7 +132,8 @@ static const char *const unknown[] = {
     "amba/lonely", "/lonely", "platform/", "platform/99",
     /* Paths: text, so nothing is normalised. */
     "/sys", "/sys/", "/sys/devices", "/sys/devices/", "/sys/devices/pci0000:00",
-    "/sys/" PCI("05.0") "/", "/sys//" PCI("05.0"), "/sys/./" PCI("05.0"), PCI("05.0"), "/" PCI("05.0"),
+    "/sys/" PCI("05.0") "/", "/sys//" PCI("05.0"), "/sys/./" PCI("05.0"), PCI("05.0"),
+    "/" PCI("05.0"),
     "/sys/" PCI("05.0") "/../0000:00:05.1", "/sys/devices/platform/../platform/lonely",
     "/sys/" PCI("05.0") "/driver", "/sys/devices/platform/LONELY",
     "/sys/bus", "/sys/bus/", "/sys/bus/pci", "/sys/bus/pci/", "/sys/bus/pci/devices",

@@ -8,6 +8,7 @@
  *   caller vanish TARGET         sends a Claim and is gone
  *   caller burst N MEMBER [TARGET]    N calls at once; how many answers of each kind
  *   caller long BYTES            FindGroup of a target so long: the error, and the length of its message
+ *   caller polkit yes|no|hang    is polkit, and answers so, until the input ends
  *   caller deaf N                N calls and reads no answer; "deaf", until the input ends
  */
 #include <errno.h>
@@ -255,6 +256,35 @@ static int deaf(sd_bus *bus, unsigned count) {
     return until_input_ends(NULL);
 }
 
+static int on_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+    const char *answer = userdata, *kind, *key, *name, *action;
+
+    if (!sd_bus_message_is_method_call(m, NULL, "CheckAuthorization"))
+        return 0;
+    if (sd_bus_message_enter_container(m, 'r', "sa{sv}") < 0 ||
+        sd_bus_message_read(m, "s", &kind) < 0 ||
+        sd_bus_message_read(m, "a{sv}", 1, &key, "s", &name) < 0 ||
+        sd_bus_message_exit_container(m) < 0 || sd_bus_message_read(m, "s", &action) < 0)
+        return -EINVAL;
+    printf("asked %s\n", action);
+    fflush(stdout);
+    if (strcmp(answer, "hang") == 0)
+        return 1;
+    return sd_bus_reply_method_return(m, "(bba{ss})", strcmp(answer, "yes") == 0, 0, 0);
+}
+
+static int polkit(sd_bus *bus, const char *answer) {
+    int r = sd_bus_add_object(bus, NULL, "/org/freedesktop/PolicyKit1/Authority", on_check,
+                              (void *) answer);
+
+    if (r >= 0)
+        r = sd_bus_request_name(bus, "org.freedesktop.PolicyKit1", 0);
+    if (r < 0)
+        return fail(r, "polkit");
+    printf("polkit\n");
+    return until_input_ends(bus);
+}
+
 int main(int argc, char **argv) {
     sd_bus *bus = NULL;
     int r = sd_bus_open_system(&bus);
@@ -271,6 +301,8 @@ int main(int argc, char **argv) {
         return burst(bus, (unsigned) atoi(argv[2]), argv[3], argc > 4 ? argv[4] : NULL);
     if (argc == 3 && strcmp(argv[1], "long") == 0)
         return long_target(bus, strtoul(argv[2], NULL, 0));
+    if (argc == 3 && strcmp(argv[1], "polkit") == 0)
+        return polkit(bus, argv[2]);
     if (argc == 3 && strcmp(argv[1], "deaf") == 0)
         return deaf(bus, (unsigned) atoi(argv[2]));
     fprintf(stderr, "usage: see the head of caller.c\n");

@@ -17,6 +17,7 @@ BUS_TESTS = \
 	%D%/policy.sh \
 	%D%/read.sh \
 	%D%/recovery.sh \
+	%D%/service.sh \
 	%D%/watch.sh
 
 dist_check_SCRIPTS += $(BUS_TESTS)

@@ -45,6 +45,17 @@ fakectl regroup 0000:00:09.0 none
 works "Rescan" manager Rescan
 is "sees that it left" "$(group 9 Devices | jq length)" 1
 
+fakectl device pci 0000:07:00.0 vendor=0x8086 product=0x10d3 class=0x020000 driver=none group=late
+is "a device of virtio-iommu has no group" "$(verdict alice 0000:07:00.0)" "false no-group"
+fakectl bind 0000:07:00.0 vfio-pci
+becomes "until a driver probed it" "true " verdict alice 0000:07:00.0
+fakectl remove 0000:07:00.0
+fakectl drop-group 13
+refused "a group that was dropped silently" NoSuchTarget claim alice 13
+fakectl regroup 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 13
+works "Rescan" manager Rescan
+is "finds it again" "$(verdict alice 13)" "true "
+
 # ---- A host driver beside an owner
 fakectl unbind 0000:00:05.1
 within owner_is 7 none
@@ -92,6 +103,16 @@ eventually "so does a removal" signalled "^LeaseEnded $root $nine 9 device-gone\
 fakectl device pci 0000:04:00.0 vendor=0x8086 product=0x1521 class=0x020000 driver=vfio-pci group=9
 becomes "another group of the same number has no owner" none group 9 Owner
 fails "nor an open node" can_open alice 9
+
+# ---- A VFIO driver that went and came while nobody looked: the kernel's claim is gone with it
+eight=$(claim alice 8)
+pid=$(daemon_pid)
+kill -STOP "$pid"
+fakectl unbind 0000:02:00.0
+fakectl bind 0000:02:00.0 vfio-pci
+kill -CONT "$pid"
+eventually "an unbind and bind in one go ends the lease" signalled "^LeaseEnded $root $eight 8 device-gone\$"
+fails "and the new node is closed" can_open alice 8
 
 # ---- A flood of events
 fakectl burst 30000 0000:00:07.1

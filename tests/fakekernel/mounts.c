@@ -41,8 +41,8 @@ static const char BUS[] =
     "    <allow send_destination=\"org.freedesktop.DBus\"/>\n"
     "  </policy>\n"
     "  <policy user=\"root\">\n"
-    "    <allow own_prefix=\"org.test\"/>\n"
-    "    <allow send_destination_prefix=\"org.test\"/>\n"
+    "    <allow own=\"org.freedesktop.PolicyKit1\"/>\n"
+    "    <allow send_destination=\"org.freedesktop.PolicyKit1\"/>\n"
     "  </policy>\n"
     "  <include ignore_missing=\"yes\">%s</include>\n"
     "</busconfig>\n";

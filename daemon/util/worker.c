@@ -22,33 +22,49 @@ struct worker {
     void *userdata;
     char *output;
     size_t size;
+    struct worker *next; /* orphans */
 };
+
+/* Given up while they ran. They end when the kernel lets go of them, and are zombies until then. */
+static struct worker *orphans;
+
+static void reap_orphans(void) {
+    for (struct worker **at = &orphans, *orphan; (orphan = *at);) {
+        if (waitpid(orphan->process, NULL, WNOHANG) == 0) {
+            at = &orphan->next;
+            continue;
+        }
+        *at = orphan->next;
+        free(orphan);
+    }
+}
 
 struct worker *worker_free(struct worker *worker) {
     if (!worker)
         return NULL;
     ev_io_stop(worker->loop, &worker->input);
-    if (worker->process > 0) {
-        (void)kill(worker->process, SIGKILL);
-        (void)waitpid(worker->process, NULL, WNOHANG);
-    }
     fd_close(worker->pipe);
     free(worker->output);
-    free(worker);
+    if (worker->process > 0) {
+        (void)kill(worker->process, SIGKILL);
+        worker->next = orphans;
+        orphans = worker;
+    } else {
+        free(worker);
+    }
+    reap_orphans();
     return NULL;
 }
 DEFINE_CLEANUP(struct worker *, worker_free)
 
 /* The worker has closed its end, which is the last thing that it does. */
-static void finish(struct worker *worker) {
-    int status, result = 0;
+static void finish(struct worker *worker, int result) {
+    int status;
 
     if (waitpid(worker->process, &status, 0) < 0)
         result = -errno;
-    else if (!WIFEXITED(status))
-        result = -EIO;
-    else
-        result = -WEXITSTATUS(status);
+    else if (result == 0)
+        result = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
     worker->process = 0;
     worker->output[worker->size] = 0;
     worker->done(result, worker->output, worker->size, worker->userdata);
@@ -71,7 +87,8 @@ static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
     }
     if (n != 0)
         (void)kill(worker->process, SIGKILL);
-    finish(worker);
+    /* What wrote too much may have ended well by now. */
+    finish(worker, n == 0 ? 0 : n < 0 ? -EIO : -EFBIG);
 }
 
 /* An open copy of, say, the bus's socket would outlive the daemon in a stuck worker. */
@@ -99,6 +116,7 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
     _cleanup_(fd_closep) int output = -1;
     int ends[2];
 
+    reap_orphans();
     if (!worker)
         return -ENOMEM;
     worker->pipe = -1;
@@ -110,8 +128,10 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
     pid_t pid = fork();
     if (pid < 0)
         return -errno;
-    if (pid == 0)
+    if (pid == 0) {
+        free(TAKE_POINTER(worker));
         run_child(output, run, userdata);
+    }
     worker->process = pid;
     worker->done = done;
     worker->userdata = userdata;

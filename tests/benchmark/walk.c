@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* walk [--count] SYSFS: reads what a cold start of dmaownd reads (daemon/kernel/sysfs.c), each thing
- * once, and keeps nothing: the floor for a cold start. With --count prints how much it read. */
+/* walk [--count] SYSFS: reads what a cold start of dmaownd reads (daemon/kernel/sysfs.c), each
+ * thing once, and keeps nothing: the floor for a cold start. --count prints how much that was. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -109,6 +109,11 @@ refused "Reload is for root" org.freedesktop.DBus.Error.AccessDenied as alice bu
 refused "Rescan is for root" org.freedesktop.DBus.Error.AccessDenied as alice busctl call $bus_name $root org.dmaownd1.Manager Rescan
 works "Rescan" manager Rescan
 
+is "the groups of the caller count, not its account" "$(setpriv --reuid nobody --regid 2000 --clear-groups -- busctl --json=short \
+    call $bus_name $root org.dmaownd1.Manager Explain 'asa{sv}' 1 12 0 | jq -r '.data[0]')" true
+is "nor what it left behind" "$(setpriv --reuid alice --regid alice --clear-groups -- busctl --json=short \
+    call $bus_name $root org.dmaownd1.Manager Explain 'asa{sv}' 1 12 0 | jq -r '.data[0]')" false
+
 # ---- The node must not be open to others
 chmod 0666 /dev/vfio/9
 becomes "a node open to all" "false node-open-to-others" verdict alice 9
@@ -140,6 +145,7 @@ eventually "with its reason" grep -q "DMAOWND_REASON=kernel-disagrees" "$log"
 fakectl disagree 9 off
 works "and it is asked again the next time" claim alice 9
 fakectl unbind 0000:00:08.0
+becomes "without its driver" "false no-vfio-driver" verdict alice 9
 fakectl bind 0000:00:08.0 vfio-pci
 becomes "nothing of it is left" "true " verdict alice 9
 

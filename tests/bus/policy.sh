@@ -85,12 +85,25 @@ mkfifo "$config/policy.json"
 odd "a pipe that nobody writes to"
 rm "$config/policy.json"
 cp /run/good.json "$config/policy.json"
+fakectl set /sys/firmware/policy.json '{}'
+fakectl fault /sys/firmware/policy.json EIO
+rm "$config/policy.json"
+ln -s /sys/firmware/policy.json "$config/policy.json"
+odd "a file that cannot be read"
+rm "$config/policy.json"
+cp /run/good.json "$config/policy.json"
 mkdir "$config/policy.d/10-odd.json"
 odd "a directory in policy.d"
 rmdir "$config/policy.d/10-odd.json"
 echo '{' > "$config/policy.d/10-bad.json"
 odd "a bad file in policy.d"
-mv "$config/policy.d/10-bad.json" "$config/policy.d/10-bad.json.off"
+rm "$config/policy.d/10-bad.json"
+mv "$config/policy.d" /run/policy.d
+: > "$config/policy.d"
+odd "a file in place of policy.d"
+rm "$config/policy.d"
+mv /run/policy.d "$config/policy.d"
+echo '{' > "$config/policy.d/10-bad.json.off"
 works "another name is no policy" reload
 becomes "next generation" 2 generation
 generations=2

@@ -43,6 +43,20 @@ is "on record" "$(recorded ended "${eleven##*/}") $(recorded ended "${eight##*/}
 is "the other stays" "$(lease "$nine" State)" active
 fakectl bind 0000:02:00.0 vfio-pci
 
+# ---- The group's number changed hands meanwhile
+twelve=$(claim alice 12)
+service kill > /dev/null
+fakectl regroup fff50000.ethernet 33
+fakectl unbind fff50000.ethernet
+fakectl bind fff50000.ethernet vfio-platform
+fakectl device pci 0000:09:00.0 vendor=0x8086 product=0x10d3 class=0x020000 driver=vfio-pci group=12
+works "start" service start
+fails "a newcomer under the old number is nobody's" can_open alice 12
+is "nor is it owned" "$(group 12 Owner)" none
+like "the lease is with its device, or ended" "$(lease "$twelve" Groups 2>&1 || :)" "group/33|Unknown object"
+manager Release o "$twelve" > /dev/null 2>&1 || :
+fakectl remove 0000:09:00.0
+
 # ---- The node was touched meanwhile
 service kill > /dev/null
 setfacl -b /dev/vfio/9

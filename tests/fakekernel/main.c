@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fakekernel: runs a command on a kernel that never was; see README. */
+/*
+ * fakekernel: runs a command on a kernel that never was.
+ *
+ * The server (this process, root) has the model and answers three parties: FUSE as /sys, fakectl on
+ * /run/fakekernel/control, and the seccomp listener through which opens and ioctls of VFIO nodes come.
+ * The command runs inside pid, mount, user, network, IPC and UTS namespaces, with a pid 1 of ours
+ * (init.c) that stands for the service manager and the journal and starts the bus. uids 0 to 65535 are
+ * themselves inside. The user namespace keeps the host's uevents out and the fake ones in. Nodes are
+ * made by the server, on a tmpfs of the first user namespace, so that they open and hold ACLs.
+ */
 #include "control.h"
 #include "fs.h"
 #include "init.h"

@@ -363,6 +363,8 @@ hold() {
     shift
     # The process itself, not a shell around it, is what let_go has to end.
     [ "$1" != as_user ] || set -- setpriv --reuid "$2" --regid "$2" --init-groups -- "${@:3}"
+    # Made empty here: the background would do it too late.
+    : > "/tmp/hold.$name"
     "$@" > "/tmp/hold.$name" 2>&1 < /dev/null &
     held_pid[$name]=$!
     wait_for 20 test -s "/tmp/hold.$name"

@@ -84,8 +84,8 @@ like "whose holder has the device open" "${held[device]}" "flags=0x3*"
 unbind=$!
 check "an unbind hangs" wait_for 10 test ! -e "$(device_path "$nic")/driver"
 check "the daemon answers" timeout 20 busctl call "${manager[@]}" ListGroups
-check_not "nobody else gets the group" as_user bob busctl call "${manager[@]}" Claim 'asa{sv}' 1 \
-    "$nic" 1 lifetime s persistent
+claim alice "$nic"
+like "nobody gets the group meanwhile" "$error_name" "@(Busy|AlreadyOwned)"
 let_go device
 wait "$unbind"
 is "the unbind ends with the holder" "$?" 0

@@ -21,7 +21,7 @@ if [ -z "${FAKEKERNEL_INSIDE:-}" ]; then
     done
     [ "$(id -u)" = 0 ] || { echo "Bail out! the fake kernel needs root"; exit 99; }
     export FAKEKERNEL_INSIDE=1
-    exec timeout --signal=KILL "${TEST_TIMEOUT:-120}" "$FAKEKERNEL/fakekernel" --scenario "$SCENARIO" \
+    exec timeout --signal=KILL "${TEST_TIMEOUT:-300}" "$FAKEKERNEL/fakekernel" --scenario "$SCENARIO" \
         --bus-policy "$top_srcdir/dbus/org.dmaownd1.conf" -- bash "$0" "$@"
 fi
 

@@ -138,23 +138,35 @@ static const char *status_text(int status) {
     return text;
 }
 
+/* Nothing of the service is left: what waits for that goes on. */
+static void ended(struct service *service) {
+    service->pid = service->dead = 0;
+    if (service->waiting == WAIT_RESTART) {
+        service->waiting = WAIT_READY;
+        service_spawn(service);
+    } else if (service->waiting != WAIT_NOTHING) {
+        answer(service, service->waiting == WAIT_READY ? ECHILD : 0, status_text(service->status));
+    }
+}
+
+/* As systemd does with a control group: when the main process has gone the rest is killed, and only
+ * then has the service ended. The rest is its session, and becomes ours to reap. */
 bool service_exited(pid_t pid, int status) {
+    bool found = false;
+
     for (int i = 0; i < service_count; i++) {
         struct service *service = &services[i];
 
-        if (service->pid != pid)
-            continue;
-        service->pid = 0;
-        service->status = status;
-        if (service->waiting == WAIT_RESTART) {
-            service->waiting = WAIT_READY;
-            service_spawn(service);
-        } else if (service->waiting != WAIT_NOTHING) {
-            answer(service, service->waiting == WAIT_READY ? ECHILD : 0, status_text(status));
+        if (service->pid == pid && pid) {
+            service->status = status;
+            service->dead = pid;
+            kill(-pid, SIGKILL);
+            found = true;
         }
-        return true;
+        if (service->dead && kill(-service->dead, 0) < 0)
+            ended(service);
     }
-    return false;
+    return found;
 }
 
 static void remove_named(struct service *service, const char *name) {

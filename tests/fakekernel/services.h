@@ -25,6 +25,7 @@ struct service {
     char name[32];
     char *words[32]; /* command, NULL-terminated */
     pid_t pid;       /* 0 while it does not run */
+    pid_t dead;      /* the main process has gone, others of its session not yet */
     int status;      /* of waitpid, of the last run */
     bool ready, reloading;
     unsigned watchdog; /* WATCHDOG=1 seen */
@@ -40,7 +41,7 @@ struct service *service_named(const char *name, bool make);
 int service_spawn(struct service *service);
 /* Reads one notification. */
 void service_notified(struct service *service);
-/* A child has gone: true if it was a service. */
+/* A child, or an orphan, has gone: true if it was a service's main process. */
 bool service_exited(pid_t pid, int status);
 /* A stored descriptor has hung up. */
 void service_forget_fd(struct service *service, int index);

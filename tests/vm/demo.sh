@@ -68,7 +68,7 @@ say "What the journal tells of group $group:"
 show 0 journalctl -q --no-pager -o cat --since "$journal_mark" "DMAOWND_GROUP=$group"
 say "The grant with all its fields:"
 show 0 journalctl -q --no-pager -o verbose --since "$journal_mark" \
-    --output-fields=MESSAGE,PRIORITY,DMAOWND_EVENT,DMAOWND_GROUP,DMAOWND_DEVICES,DMAOWND_LEASE,DMAOWND_UID,DMAOWND_RULE \
+    --output-fields="MESSAGE,$(printf 'DMAOWND_%s,' EVENT GROUP DEVICES LEASE UID RULE)" \
     "DMAOWND_GROUP=$group" DMAOWND_EVENT=granted
 echo
 exit "$failed"

@@ -10,7 +10,11 @@ checks=0
 failures=0
 
 ok() { checks=$((checks + 1)); echo "ok $checks - $*"; }
-not_ok() { checks=$((checks + 1)); failures=$((failures + 1)); echo "not ok $checks - $*"; }
+not_ok() {
+    checks=$((checks + 1))
+    failures=$((failures + 1))
+    echo "not ok $checks - $*"
+}
 note() { printf '# %s\n' "${*//$'\n'/$'\n'# }"; }
 
 finish() {
@@ -349,9 +353,14 @@ watch_signals() {
     signals_pid=$!
     wait_for 10 grep -q Monitoring /tmp/signals.log
 }
-stop_signals() { [ -z "${signals_pid:-}" ] || { kill "$signals_pid"; signals_pid=""; } 2> /dev/null; }
+stop_signals() {
+    [ -z "${signals_pid:-}" ] || kill "$signals_pid" 2> /dev/null
+    signals_pid=""
+}
 # signals MEMBER: the arguments of each such signal, one JSON array a line
-signals() { sed -n "/\"member\":\"$1\"/ s/.*\"payload\":{[^}]*\"data\":\(.*\)}}\$/\\1/p" /tmp/signals; }
+signals() {
+    sed -n "/\"member\":\"$1\"/ s/.*\"payload\":{[^}]*\"data\":\(.*\)}}\$/\\1/p" /tmp/signals
+}
 has_signals() { [ "$(signals "$1" | wc -l)" -ge "$2" ]; } # has_signals MEMBER COUNT
 
 # ---- things that stay ----

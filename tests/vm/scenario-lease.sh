@@ -115,6 +115,7 @@ claim bob "$other"
 worked "made right, it is"
 release bob "$lease"
 is "the whole story of the group" "$(journal_story "$second")" \
-    "granted recovered recovered ended granted recovered ended granted ended denied foreign denied granted ended denied granted ended"
+    "granted recovered recovered ended granted recovered ended granted ended denied foreign \
+denied granted ended denied granted ended"
 stop_signals
 finish

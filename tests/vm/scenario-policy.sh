@@ -13,7 +13,8 @@ all_rules() { # all_rules RULE...: one policy
     echo "{ \"version\": 1, \"rules\": [ $* ] }"
 }
 rule() { # rule NAME EFFECT MATCH
-    echo "{ \"name\": \"$1\", \"effect\": \"$2\", \"match\": $3, \"subjects\": { \"users\": [\"alice\"] } }"
+    echo "{ \"name\": \"$1\", \"effect\": \"$2\", \"match\": $3,"
+    echo '"subjects": { "users": ["alice"] } }'
 }
 install_policy() { # install_policy RULE...
     all_rules "$@" | write_policy

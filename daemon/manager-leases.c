@@ -179,8 +179,10 @@ static enum outcome read_facts_again(struct manager *manager, struct claim *clai
             log_message(LOG_WARNING, "Group %u can not be read again: %s.", ids[i], strerror(-r));
     }
     bool found = find_groups_again(manager, claim, ids);
-    for (size_t i = 0; found && i < claim->n_groups; i++)
+    for (size_t i = 0; found && i < claim->n_groups; i++) {
         reconsider_opener(manager, claim->groups[i]);
+        claim->groups[i]->kernel_disagrees = false; /* it is asked again */
+    }
     manager_settle(manager);
     if (!found)
         return refuse(refusal, OUTCOME_NO_SUCH_TARGET, "The group went away meanwhile.");

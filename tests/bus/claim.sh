@@ -95,6 +95,11 @@ refused "the same key of another claimant" AlreadyOwned claim bob 9 key s job-1
 is "comment" "$(as alice busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Comment | jq -r .data)" "für Tests"
 is "not for others" "$(as bob busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Comment | jq -r .data)" ""
 is "nor who sent it" "$(as bob busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Pid | jq -r .data)" 0
+leaks() { as bob busctl --json=short call $bus_name "$@" | grep -cE 'für Tests|"Sender":.*":1\.' || :; }
+is "nor in GetAll" "$(leaks "$first" org.freedesktop.DBus.Properties GetAll s org.dmaownd1.Lease)" 0
+is "nor in GetManagedObjects" "$(leaks $root org.freedesktop.DBus.ObjectManager GetManagedObjects)" 0
+is "nor in any signal" "$(grep -E "für Tests|job-1" "$signals" || :)" ""
+fails "a property cannot be written" as alice busctl set-property $bus_name "$first" org.dmaownd1.Lease Uid u 0
 is "everybody sees the holder" "$(as bob busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Uid | jq -r .data)" 1001
 manager Release o "$first" > /dev/null
 
@@ -105,6 +110,7 @@ is "is for root" "$(busctl --json=short call $bus_name $root org.dmaownd1.Manage
     jq -r '.data[0]')" true
 refused "a claim for another uid needs a delegate" PolicyDenied claim alice 9 uid u 1002
 like "delegate-denied" "$(as alice busctl call $bus_name $root org.dmaownd1.Manager Claim 'asa{sv}' 1 9 1 uid u 1002 2>&1 || :)" "bob|1002"
+refused "not even root" PolicyDenied claim alice 9 uid u 0
 refused "Reload is for root" org.freedesktop.DBus.Error.AccessDenied as alice busctl call $bus_name $root org.dmaownd1.Manager Reload
 refused "Rescan is for root" org.freedesktop.DBus.Error.AccessDenied as alice busctl call $bus_name $root org.dmaownd1.Manager Rescan
 works "Rescan" manager Rescan

@@ -31,6 +31,19 @@ lease=$held
 eventually "with any lifetime" signalled "^LeaseEnded $root $lease 9 expired\$"
 release_hold
 
+refused "more time than there is" InvalidOption claim alice 9 ttl t 18446744073709551615
+lease=$(claim alice 9 ttl t 316224000)
+works "the longest time there is" can_open alice 9
+service kill > /dev/null
+works "and a restart" service start
+works "it has not passed" can_open alice 9
+manager Release o "$lease" > /dev/null
+within gone "$lease"
+lease=$(claim alice 9 ttl t 2)
+service kill > /dev/null
+works "a short one" service start
+eventually "passes over a restart" signalled "^LeaseEnded $root $lease 9 expired\$"
+
 # ---- draining
 lease=$(claim alice 9)
 hold alice "$FAKEKERNEL/fakectl" hold /dev/vfio/9 container

@@ -27,6 +27,11 @@ refused "detach of another type" InvalidOption claims 1 detach s yes
 refused "an option twice" InvalidOption claims 2 lifetime s persistent lifetime s connection
 refused "a comment with a control character" InvalidOption claims 1 comment s $'two\nlines'
 refused "a comment of 257 bytes" InvalidOption claims 1 comment s "$(printf '%0257d' 0)"
+refused "a key of 100,000 bytes" InvalidOption claims 1 key s "$(printf '%0100000d' 0)"
+refused "a mode of 100,000 bytes" InvalidOption claims 1 mode s "$(printf '%0100000d' 0)"
+like "and a short answer" "$(claims 1 mode s "$(printf '%0100000d' 0)" 2>&1 | wc -c)" '^[0-9]{1,3}$'
+refused "an option with a name of 100,000 bytes" InvalidOption claims 1 "$(printf '%0100000d' 0)" s 1
+refused "a hundred options" InvalidOption claims 100 $(printf 'option%s s 1 ' {1..100})
 refused "no target" InvalidOption call Claim 'asa{sv}' 0 0
 mapfile -t many < <(printf '9%.0s\n' {1..65})
 refused "65 targets" InvalidOption call Claim 'asa{sv}' 65 "${many[@]}" 0

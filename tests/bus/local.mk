@@ -15,6 +15,7 @@ BUS_TESTS = \
 	%D%/load.sh \
 	%D%/options.sh \
 	%D%/policy.sh \
+	%D%/random.sh \
 	%D%/read.sh \
 	%D%/recovery.sh \
 	%D%/service.sh \

@@ -57,6 +57,32 @@ like "the lease is with its device, or ended" "$(lease "$twelve" Groups 2>&1 || 
 manager Release o "$twelve" > /dev/null 2>&1 || :
 fakectl remove 0000:09:00.0
 
+# ---- A member that moved meanwhile, into somebody else's group or a new one
+fakectl unbind 0000:00:07.0
+fakectl bind 0000:00:07.0 vfio-pci
+within test "$(group 11 Viable)" = true
+for group in 8 40; do
+    eight=$(claim bob 8)
+    eleven=$(claim alice 11)
+    service kill > /dev/null
+    fakectl remove 0000:00:07.0
+    fakectl device pci 0000:00:07.0 vendor=0x8086 product=0x10d3 class=0x020000 native=e1000e driver=vfio-pci group=$group
+    works "start" service start
+    is "the other's lease is untouched" "$(lease "$eight" State 2> /dev/null) $(lease "$eight" Uid 2> /dev/null)" "active 1002"
+    works "and its access" can_open bob 8
+    fails "which the one that moved does not get" can_open alice 8
+    is "the lease stays with its group" "$(lease "$eleven" Groups 2> /dev/null)" "[\"$root/group/11\"]"
+    fails "and gets no other" can_open alice $group
+    manager Release o "$eight" > /dev/null 2>&1 || :
+    manager Release o "$eleven" > /dev/null 2>&1 || :
+    fails "at its end its group is closed" can_open alice 11
+    fakectl remove 0000:00:07.0
+    fakectl device pci 0000:00:07.0 vendor=0x8086 product=0x10d3 class=0x020000 native=e1000e driver=vfio-pci group=11
+    becomes "all is as before" "true " verdict alice 11
+done
+fakectl unbind 0000:00:07.0
+fakectl bind 0000:00:07.0 pci-stub
+
 # ---- The node was touched meanwhile
 service kill > /dev/null
 setfacl -b /dev/vfio/9

@@ -74,6 +74,24 @@ eventually "a device that joins an owned group is a Conflict" signalled "^Confli
 fakectl remove 0000:00:05.2
 is "the lease stays" "$(lease "$seven" State)" active
 
+# ---- A member that goes over into somebody else's group
+fakectl unbind 0000:00:07.0
+fakectl bind 0000:00:07.0 vfio-pci
+eleven=$(claim alice 11)
+nine=$(claim bob 9)
+fakectl remove 0000:00:07.0
+fakectl device pci 0000:00:07.0 vendor=0x8086 product=0x10d3 class=0x020000 native=e1000e driver=vfio-pci group=9
+eventually "a member of another's lease that joins is a Conflict" signalled "^Conflict $root 9 0000:00:07.0 "
+is "the other's lease stays" "$(lease "$nine" State) $(lease "$nine" Groups)" "active [\"$root/group/9\"]"
+works "with its access" can_open bob 9
+fails "which the one that moved does not get" can_open alice 9
+is "whose lease stays with its group" "$(lease "$eleven" State) $(lease "$eleven" Groups)" "active [\"$root/group/11\"]"
+fakectl remove 0000:00:07.0
+free "$eleven"
+free "$nine"
+fakectl device pci 0000:00:07.0 vendor=0x8086 product=0x10d3 class=0x020000 native=e1000e driver=pci-stub group=11
+becomes "all is as before" "true " verdict alice 11
+
 # ---- The node under a live lease
 chmod 0600 /dev/vfio/7
 eventually "a chmod is repaired" can_open alice 7

@@ -25,7 +25,7 @@ struct daemon {
     const char *bus_address;
     ev_signal terminate, interrupt, hangup;
     int result;
-    bool ready;
+    bool stopping;
 };
 
 static void usage(void) {
@@ -108,6 +108,9 @@ static enum action read_options(int argc, char **argv, struct manager_options *o
 }
 
 static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events) {
+    struct daemon *daemon = watcher->data;
+
+    daemon->stopping = true;
     ev_break(loop, EVBREAK_ALL);
 }
 
@@ -124,6 +127,17 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events) {
     }
 }
 
+static void record_start(struct manager *manager) {
+    _cleanup_(freep) char *message =
+        string_format("dmaownd %s started: %zu groups, %zu devices, %zu leases.", PACKAGE_VERSION,
+                      manager->model.n_groups, manager->model.n_devices, manager->leases.n_leases);
+
+    audit_write(manager->audit, &(struct audit_event){.kind = AUDIT_STARTED,
+                                                      .message = message,
+                                                      .uid = AUDIT_UID_NONE,
+                                                      .claimant_uid = AUDIT_UID_NONE});
+}
+
 static void on_ready(int result, void *userdata) {
     struct daemon *daemon = userdata;
 
@@ -133,8 +147,7 @@ static void on_ready(int result, void *userdata) {
         ev_break(daemon->loop, EVBREAK_ALL);
         return;
     }
-    daemon->ready = true;
-    log_message(LOG_DEBUG, "Ready.");
+    record_start(daemon->manager);
     (void)sd_notify(false, "READY=1\nSTATUS=Ready.");
 }
 
@@ -142,7 +155,7 @@ static void start_signals(struct daemon *daemon) {
     ev_signal_init(&daemon->terminate, on_terminate, SIGTERM);
     ev_signal_init(&daemon->interrupt, on_terminate, SIGINT);
     ev_signal_init(&daemon->hangup, on_hangup, SIGHUP);
-    daemon->hangup.data = daemon;
+    daemon->terminate.data = daemon->interrupt.data = daemon->hangup.data = daemon;
     ev_signal_start(daemon->loop, &daemon->terminate);
     ev_signal_start(daemon->loop, &daemon->interrupt);
     ev_signal_start(daemon->loop, &daemon->hangup);
@@ -163,20 +176,9 @@ static void wait_for_policy(struct daemon *daemon) {
     ev_timer_init(&timer, on_wait_over, POLICY_WAIT_SECONDS, 0.);
     timer.data = &over;
     ev_timer_start(daemon->loop, &timer);
-    while (daemon->manager->policy_load && !over)
+    while (daemon->manager->policy_load && !over && !daemon->stopping)
         ev_run(daemon->loop, EVRUN_ONCE);
     ev_timer_stop(daemon->loop, &timer);
-}
-
-static void record_start(struct manager *manager) {
-    _cleanup_(freep) char *message =
-        string_format("dmaownd %s started: %zu groups, %zu devices, %zu leases.", PACKAGE_VERSION,
-                      manager->model.n_groups, manager->model.n_devices, manager->leases.n_leases);
-
-    audit_write(manager->audit, &(struct audit_event){.kind = AUDIT_STARTED,
-                                                      .message = message,
-                                                      .uid = AUDIT_UID_NONE,
-                                                      .claimant_uid = AUDIT_UID_NONE});
 }
 
 static int start(struct daemon *daemon, const struct manager_options *options) {
@@ -184,7 +186,6 @@ static int start(struct daemon *daemon, const struct manager_options *options) {
 
     if (r < 0)
         return r;
-    record_start(daemon->manager);
     start_signals(daemon);
     manager_recover(daemon->manager);
     r = manager_load_policy(daemon->manager);
@@ -203,7 +204,8 @@ static int run(struct daemon *daemon, const struct manager_options *options) {
         return -ENOMEM;
     int r = start(daemon, options);
     if (r >= 0) {
-        ev_run(daemon->loop, 0);
+        if (!daemon->stopping)
+            ev_run(daemon->loop, 0);
         r = daemon->result;
     }
     (void)sd_notify(false, "STOPPING=1");

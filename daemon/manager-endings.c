@@ -11,15 +11,24 @@
 /* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
 #define DRAIN_RETRY_SECONDS 1.0
 
-void manager_withdraw_access(struct manager *manager, const struct lease *lease) {
+static void withdraw_group(struct manager *manager, struct lease_group *group) {
+    if (group->lost || group->withdrawn)
+        return;
+    int r = node_withdraw(manager->sysfs, group->id);
+    group->withdrawn = r >= 0;
+    if (r < 0)
+        log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back, trying again: %s.",
+                    group->id, strerror(-r));
+}
+
+bool manager_withdraw_access(struct manager *manager, struct lease *lease) {
+    bool withdrawn = true;
+
     for (size_t i = 0; i < lease->n_groups; i++) {
-        if (lease->groups[i].lost)
-            continue;
-        int r = node_withdraw(manager->sysfs, lease->groups[i].id);
-        if (r < 0)
-            log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back: %s.",
-                        lease->groups[i].id, strerror(-r));
+        withdraw_group(manager, &lease->groups[i]);
+        withdrawn = withdrawn && (lease->groups[i].lost || lease->groups[i].withdrawn);
     }
+    return withdrawn;
 }
 
 /* The opens and closes that come of the question itself are nobody's. */
@@ -34,8 +43,15 @@ int manager_ask_kernel(struct manager *manager, uint32_t id) {
 /* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
  * its own, which would come back as an event. */
 static bool group_has_drained(struct manager *manager, struct lease_group *group) {
+    const struct group *known = model_group(&manager->model, group->id);
+
     if (group->lost || group->drained)
         return true;
+    withdraw_group(manager, group);
+    /* Somebody was seen to open it and not to close it: no need to ask, and no open of ours in the
+     * way of the device's reset. */
+    if (!group->withdrawn || (known && known->open))
+        return false;
     int status = manager_ask_kernel(manager, group->id);
     if (status < 0)
         log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
@@ -74,12 +90,16 @@ static void finish_lease(struct manager *manager, struct lease *lease) {
         model_set_open(&manager->model, group, false);
         manager_refresh_node(manager, group);
     }
+    /* Groups that are gone, but not forgotten yet. */
+    for (struct group *gone = manager->model.removed_groups; gone; gone = gone->next_dirty)
+        if (gone->lease == lease)
+            gone->lease = NULL;
+    record_end(manager, lease);
     int r = state_remove(manager->state, lease->id);
     if (r < 0)
         log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
                     (unsigned long long)lease->id, strerror(-r));
     lease_book_remove(&manager->leases, lease);
-    record_end(manager, lease);
     if (manager->listener)
         manager->listener->lease_ended(lease, manager->listener_data);
     lease_free(lease);
@@ -108,24 +128,25 @@ void manager_try_draining(struct manager *manager) {
         arm_drain(manager);
 }
 
-void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
-    if (lease->state == LEASE_DRAINING)
-        return;
+void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
     int r = state_save(manager->state, lease);
     if (r < 0)
         log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
                     (unsigned long long)lease->id, strerror(-r));
-    manager_withdraw_access(manager, lease);
-    manager_arm_expiry(manager);
-    if (lease_has_drained(manager, lease)) {
-        finish_lease(manager, lease);
-        return;
-    }
-    if (manager->listener)
-        manager->listener->lease_changed(lease, manager->listener_data);
     arm_drain(manager);
+}
+
+void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
+    if (lease->state == LEASE_DRAINING)
+        return;
+    manager_start_draining(manager, lease, end);
+    manager_arm_expiry(manager);
+    if (lease_has_drained(manager, lease))
+        finish_lease(manager, lease);
+    else if (manager->listener)
+        manager->listener->lease_changed(lease, manager->listener_data);
 }
 
 void manager_sender_gone(struct manager *manager, const char *sender, const char *bus_id) {

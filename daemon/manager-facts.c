@@ -39,10 +39,11 @@ static int scan_bus_device(const char *path, void *userdata) {
 struct listing {
     struct manager *manager;
     uint32_t id;
+    int error; /* a member that is known could not be read again */
 };
 
 /* A member that nothing is known of stands against every grant: it has some driver. */
-static int take_unreadable_member(const struct listing *listing, const char *path) {
+static int take_unreadable_member(struct listing *listing, const char *path, int error) {
     struct device *known = model_device(&listing->manager->model, path);
     struct device_facts facts = {
         .path = path, .bus = "unknown", .driver = "unreadable", .group = listing->id, .numa_node = -1};
@@ -50,14 +51,15 @@ static int take_unreadable_member(const struct listing *listing, const char *pat
     if (!known)
         return model_update_device(&listing->manager->model, &facts, NULL);
     known->seen = true;
+    listing->error = error;
     return 0;
 }
 
 static int scan_member(const char *path, void *userdata) {
-    const struct listing *listing = userdata;
+    struct listing *listing = userdata;
     int r = take_device(listing->manager, path, NULL);
 
-    return r < 0 && r != -ENOMEM ? take_unreadable_member(listing, path) : r;
+    return r < 0 && r != -ENOMEM ? take_unreadable_member(listing, path, r) : r;
 }
 
 void manager_refresh_node(struct manager *manager, struct group *group) {
@@ -70,8 +72,7 @@ void manager_refresh_node(struct manager *manager, struct group *group) {
         model_update_node(&manager->model, group, &node);
 }
 
-static int scan_group(uint32_t id, void *userdata) {
-    struct manager *manager = userdata;
+static int read_group(struct manager *manager, uint32_t id) {
     struct listing listing = {.manager = manager, .id = id};
     struct group_facts facts;
     int r = sysfs_list_members(manager->sysfs, id, scan_member, &listing);
@@ -81,10 +82,17 @@ static int scan_group(uint32_t id, void *userdata) {
     struct group *group = model_group(&manager->model, id);
     if (!group)
         return 0;
-    if (sysfs_read_group(manager->sysfs, id, &facts) >= 0)
-        model_update_group_facts(&manager->model, group, &facts);
     manager_refresh_node(manager, group);
-    return 0;
+    r = sysfs_read_group(manager->sysfs, id, &facts);
+    if (r >= 0)
+        model_update_group_facts(&manager->model, group, &facts);
+    else if (r != -ENOENT)
+        log_message(LOG_WARNING, "Group %u can not be read: %s.", id, strerror(-r));
+    return r < 0 && r != -ENOENT ? r : listing.error;
+}
+
+static int scan_group(uint32_t id, void *userdata) {
+    return unless_fatal(read_group(userdata, id));
 }
 
 int manager_scan(struct manager *manager) {
@@ -128,7 +136,7 @@ int manager_refresh_group(struct manager *manager, uint32_t id) {
         return 0;
     for (struct device *member = group->members; member; member = member->next_member)
         member->seen = false;
-    int r = scan_group(id, manager);
+    int r = read_group(manager, id);
     return r < 0 ? r : reread_unseen(manager, id);
 }
 
@@ -282,6 +290,17 @@ static void handle_vfio_device_event(struct manager *manager, const struct ueven
         mark_stale(manager, path, false, 0);
 }
 
+/* What is bound now shows when it is read; what is gone by then is known from the event alone. */
+static void handle_bind_beside_owner(struct manager *manager, struct device *device,
+                                     const struct uevent *event) {
+    struct device *read = NULL;
+
+    if (!event->driver || take_device(manager, event->path, &read) < 0)
+        return;
+    if (read == device && !string_equal(device->driver, event->driver))
+        manager_note_bind(manager, device, event->driver);
+}
+
 void manager_handle_uevent(const struct uevent *event, void *userdata) {
     struct manager *manager = userdata;
 
@@ -291,15 +310,18 @@ void manager_handle_uevent(const struct uevent *event, void *userdata) {
         handle_vfio_device_event(manager, event);
     } else {
         struct device *device = model_device(&manager->model, event->path);
-        if (event->action == UEVENT_BIND && device && event->driver)
-            manager_note_bind(manager, device, event->driver);
+        if (event->action == UEVENT_BIND && device && device->group && device->group->lease)
+            handle_bind_beside_owner(manager, device, event);
         mark_stale(manager, event->path, false, 0);
     }
 }
 
 static void refresh_all_nodes(struct manager *manager) {
-    for (struct group *group = manager->model.groups; group; group = group->by_id.next)
+    for (struct group *group = manager->model.groups; group; group = group->by_id.next) {
         manager_refresh_node(manager, group);
+        /* Who opened or closed is not known any more: the next claim asks the kernel. */
+        model_set_open(&manager->model, group, false);
+    }
 }
 
 void manager_handle_node_event(enum node_event event, uint32_t id, void *userdata) {
@@ -314,6 +336,8 @@ void manager_handle_node_event(enum node_event event, uint32_t id, void *userdat
         return;
     if (event == NODE_EVENT_CHANGED)
         manager_refresh_node(manager, group);
-    else
+    else if (event == NODE_EVENT_OPENED || !group->open_unseen)
         model_set_open(&manager->model, group, event == NODE_EVENT_OPENED);
+    if (event == NODE_EVENT_OPENED)
+        group->open_unseen = false;
 }

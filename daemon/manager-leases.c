@@ -6,30 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "util/string.h"
 
 #define DENIED_DEVICES_MAX 64
-
-static uint64_t now_of(clockid_t clock) {
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t now_monotonic(void) {
-    return now_of(CLOCK_MONOTONIC);
-}
-
-uint64_t now_boottime(void) {
-    return now_of(CLOCK_BOOTTIME);
-}
-
-uint64_t now_realtime(void) {
-    return now_of(CLOCK_REALTIME);
-}
 
 void refusal_done(struct refusal *refusal) {
     free(refusal->text);
@@ -144,6 +124,7 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
         .mode = claim->mode,
         .lifetime = claim->lifetime,
         .ttl = claim->ttl,
+        .detach = claim->detach,
         .groups = claim->groups,
         .n_groups = claim->n_groups,
         .groupless = claim->groupless,
@@ -159,10 +140,13 @@ static bool find_groups_again(struct manager *manager, struct claim *claim, cons
     return true;
 }
 
-/* An opener that was seen may have closed a copy of the node since, which gives no event. */
+/* An opener that was met and not seen has a copy of the node, whose close gives no event. */
 static void reconsider_opener(struct manager *manager, struct group *group) {
-    if (group->open && !group->lease)
-        model_set_open(&manager->model, group, manager_ask_kernel(manager, group->id) == NODE_OPEN);
+    if (!group->open || !group->open_unseen || group->lease)
+        return;
+    bool open = manager_ask_kernel(manager, group->id) == NODE_OPEN;
+    model_set_open(&manager->model, group, open);
+    group->open_unseen = open;
 }
 
 static enum outcome read_facts_again(struct manager *manager, struct claim *claim,
@@ -176,7 +160,8 @@ static enum outcome read_facts_again(struct manager *manager, struct claim *clai
     for (size_t i = 0; i < claim->n_groups; i++) {
         int r = manager_refresh_group(manager, ids[i]);
         if (r < 0)
-            log_message(LOG_WARNING, "Group %u can not be read again: %s.", ids[i], strerror(-r));
+            return refuse(refusal, OUTCOME_NOT_VIABLE, "Group %u can not be read from sysfs: %s.",
+                          ids[i], strerror(-r));
     }
     bool found = find_groups_again(manager, claim, ids);
     for (size_t i = 0; found && i < claim->n_groups; i++) {
@@ -212,10 +197,10 @@ static void take_kernel_answer(struct manager *manager, struct group *group, int
         log_message(LOG_WARNING, "The kernel says that group %u is not viable, the model says it is.",
                     group->id);
     } else if (status == NODE_OPEN) {
+        group->open_unseen = !group->open;
         model_set_open(&manager->model, group, true);
     } else if (status == NODE_ABSENT) {
-        manager_refresh_node(manager, group);
-        group->node.present = false;
+        model_update_node(&manager->model, group, &(struct node_facts){0});
     }
 }
 
@@ -305,10 +290,8 @@ static struct lease *make_lease(const struct claim *claim, const struct verdict 
 static int give_access(struct manager *manager, const struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
         int r = node_grant(manager->sysfs, lease->groups[i].id, lease->holder);
-        if (r < 0) {
-            manager_withdraw_access(manager, lease);
+        if (r < 0)
             return r;
-        }
     }
     return 0;
 }
@@ -329,33 +312,61 @@ static void record_grant(struct manager *manager, const struct lease *lease) {
     manager_record_lease(manager, AUDIT_GRANTED, lease, NULL, message);
 }
 
-/* From here on the lease exists: state, access, book, record. */
-static int grant(struct manager *manager, struct claim *claim, const struct verdict *verdict,
-                 struct lease **ret) {
-    _cleanup_(lease_freep) struct lease *lease = make_lease(claim, verdict);
+/* Access was given in part: it is taken back before anybody hears of the lease; where even that
+ * fails, the lease stays as one that drains. */
+static void undo_grant(struct manager *manager, struct lease *lease) {
+    bool withdrawn = manager_withdraw_access(manager, lease);
 
-    if (!lease)
-        return -ENOMEM;
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        struct group *group = model_group(&manager->model, lease->groups[i].id);
+        if (group)
+            model_set_lease(&manager->model, group, withdrawn ? NULL : lease);
+    }
+    if (!withdrawn) {
+        manager_start_draining(manager, lease, LEASE_END_RELEASED);
+        return;
+    }
+    (void)state_remove(manager->state, lease->id);
+    lease_book_remove(&manager->leases, lease);
+    lease_free(lease);
+}
+
+/* State first, then access: a crash in between leaves a lease without access, and not the other way
+ * round. The lease is the book's when 0 is returned. */
+static int keep_lease(struct manager *manager, struct lease *lease) {
     int r = state_next_id(manager->state, &lease->id);
+
     if (r >= 0)
         r = state_save(manager->state, lease);
     if (r < 0)
         return r;
-    r = give_access(manager, lease);
-    if (r >= 0)
-        r = lease_book_add(&manager->leases, lease);
-    if (r < 0) {
+    r = lease_book_add(&manager->leases, lease);
+    if (r < 0)
         (void)state_remove(manager->state, lease->id);
+    return r;
+}
+
+static int grant(struct manager *manager, struct claim *claim, const struct verdict *verdict,
+                 struct lease **ret) {
+    _cleanup_(lease_freep) struct lease *made = make_lease(claim, verdict);
+    int r = made ? keep_lease(manager, made) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    struct lease *lease = TAKE_POINTER(made);
+    r = give_access(manager, lease);
+    if (r < 0) {
+        undo_grant(manager, lease);
         return r;
     }
     for (size_t i = 0; i < claim->n_groups; i++)
         model_set_lease(&manager->model, claim->groups[i], lease);
     refresh_lease_nodes(manager, claim);
-    *ret = TAKE_POINTER(lease);
-    record_grant(manager, *ret);
+    record_grant(manager, lease);
     manager_arm_expiry(manager);
     if (manager->listener)
-        manager->listener->lease_added(*ret, manager->listener_data);
+        manager->listener->lease_added(lease, manager->listener_data);
+    *ret = lease;
     return 0;
 }
 
@@ -366,12 +377,27 @@ static bool nodes_are_settled(struct manager *manager, const struct claim *claim
     return true;
 }
 
+static int grant_or_refuse(struct manager *manager, struct claim *claim,
+                           const struct verdict *verdict, struct lease **ret_lease,
+                           struct refusal *refusal) {
+    int r = grant(manager, claim, verdict, ret_lease);
+
+    if (r >= 0)
+        return OUTCOME_OK;
+    refuse(refusal, OUTCOME_NOT_VIABLE, "Access could not be given: %s.", strerror(-r));
+    log_message(LOG_ERR, "%s", refusal->text ?: "Access could not be given.");
+    manager_record_denial(manager, claim, REASON_NONE, NULL, refusal->text);
+    return refusal->outcome;
+}
+
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct refusal *refusal) {
     int r = read_facts_again(manager, claim, refusal);
 
-    if (r != OUTCOME_OK)
+    if (r != OUTCOME_OK) {
+        log_message(LOG_WARNING, "%s", refusal->text ?: "");
         return r;
+    }
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         struct verdict_request request = manager_request(manager, claim);
         __attribute__((cleanup(verdict_done))) struct verdict verdict = {0};
@@ -384,12 +410,12 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
             return -EAGAIN;
         r = ask_kernel(manager, claim, refusal);
         if (r == OUTCOME_OK)
-            return grant(manager, claim, &verdict, ret_lease);
+            return grant_or_refuse(manager, claim, &verdict, ret_lease, refusal);
         if (refusal->outcome)
             break;
     }
     if (!refusal->text)
         refuse(refusal, OUTCOME_NOT_VIABLE, "The kernel does not agree with the model; try again.");
-    manager_record_denial(manager, claim, REASON_KERNEL_DISAGREES, NULL, refusal->text);
+    manager_record_denial(manager, claim, REASON_NONE, NULL, refusal->text);
     return refusal->outcome;
 }

@@ -217,6 +217,27 @@ static void reject_policy(struct manager *manager, const struct policy_report *r
     record_policy(manager, false, text ?: "Policy rejected.");
 }
 
+static bool has_main_file(const struct policy *policy) {
+    for (const char *const *file = policy_files(policy); *file; file++)
+        if (string_equal(path_basename(*file), "policy.json") && !strstr(*file, "/policy.d/"))
+            return true;
+    return false;
+}
+
+/* A policy that is to allow nothing says so in its file; one that is gone was lost. */
+static bool main_file_vanished(const struct manager *manager, const struct policy *policy) {
+    return manager->policy && has_main_file(manager->policy) && !has_main_file(policy);
+}
+
+static void reject_vanished(struct manager *manager) {
+    _cleanup_(freep) char *text = string_format(
+        "Policy rejected, the old one stays: %s/policy.json is gone; to allow nothing, let it have "
+        "no rules.",
+        manager->options.config_directory);
+
+    record_policy(manager, false, text ?: "Policy rejected.");
+}
+
 static void load_with_names(struct manager *manager, struct policy_load *load) {
     struct policy_names names = {.user = known_user, .group = known_group, .userdata = load};
     __attribute__((cleanup(policy_report_done))) struct policy_report report = {0};
@@ -224,10 +245,23 @@ static void load_with_names(struct manager *manager, struct policy_load *load) {
     int r = policy_load(manager->options.config_directory, &names, &policy, &report);
 
     log_report(&report);
-    if (r == 0)
+    if (r == 0 && main_file_vanished(manager, policy)) {
+        policy_free(policy);
+        reject_vanished(manager);
+    } else if (r == 0)
         take_policy(manager, policy, report.n_warnings);
     else
         reject_policy(manager, &report);
+}
+
+/* Without the user database every name would look unknown, and be dropped. */
+static void reject_unnamed(struct manager *manager, int error) {
+    _cleanup_(freep) char *text = string_format(
+        "Policy rejected, %s: the names in it could not be looked up: %s.",
+        manager->policy ? "the old one stays" : "nothing is allowed until they are",
+        strerror(-error));
+
+    record_policy(manager, false, text ?: "Policy rejected.");
 }
 
 static void on_names(int result, const char *output, size_t size, void *userdata) {
@@ -237,10 +271,10 @@ static void on_names(int result, const char *output, size_t size, void *userdata
     manager->policy_load = NULL;
     if (result >= 0)
         result = read_names(load, output);
-    if (result < 0)
-        log_message(LOG_WARNING, "Names in the policy could not be looked up: %s.",
-                    strerror(-result));
-    load_with_names(manager, load);
+    if (result >= 0)
+        load_with_names(manager, load);
+    else
+        reject_unnamed(manager, result);
     forget_load(load);
     if (manager->policy_load_again) {
         manager->policy_load_again = false;

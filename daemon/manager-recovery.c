@@ -46,8 +46,7 @@ static void recover_lease(struct manager *manager, struct lease *lease) {
         string_format("Lease %llu of uid %u was found again after a restart (%s).",
                       (unsigned long long)lease->id, lease->holder,
                       lease_state_to_string(lease->state));
-    manager_record_lease(manager, AUDIT_RECOVERED, lease, lease_state_to_string(lease->state),
-                         message);
+    manager_record_lease(manager, AUDIT_RECOVERED, lease, NULL, message);
     if (lease->state != LEASE_ACTIVE) {
         /* The crash may have come between the state and the access. */
         lease->state = LEASE_ACTIVE;
@@ -59,12 +58,27 @@ static void recover_lease(struct manager *manager, struct lease *lease) {
     }
 }
 
+/* Where the state of a lease was lost, its access is left over: a named user on a node that no lease
+ * covers. */
+static void withdraw_orphans(struct manager *manager) {
+    for (struct group *group = manager->model.groups; group; group = group->by_id.next) {
+        if (group->lease || !group->node.present || !group->node.n_entries)
+            continue;
+        int r = node_withdraw(manager->sysfs, group->id);
+        log_message(LOG_WARNING, "Access to /dev/vfio/%u that no lease covers was %s.", group->id,
+                    r < 0 ? "found and could not be taken back" : "taken back");
+        manager_refresh_node(manager, group);
+    }
+}
+
 void manager_recover(struct manager *manager) {
     struct lease *lease, *next;
 
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         recover_lease(manager, lease);
     }
+    if (manager->lost_leases)
+        withdraw_orphans(manager);
     /* What is left is held to its terms: a VFIO driver, the holder's access, no one beside it. */
     manager_settle(manager);
     manager_arm_expiry(manager);

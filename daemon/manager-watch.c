@@ -57,6 +57,17 @@ static struct lease_group *lease_group_of(struct lease *lease, uint32_t id) {
     return NULL;
 }
 
+static const char *role_reason(enum role role) {
+    static const enum reason reasons[] = {
+        [ROLE_FREE] = REASON_FREE,
+        [ROLE_USER] = REASON_USER_DRIVER,
+        [ROLE_PASSIVE] = REASON_PASSIVE,
+        [ROLE_KERNEL] = REASON_KERNEL_DRIVER,
+    };
+
+    return reason_to_string(reasons[role]);
+}
+
 static void check_joined(struct manager *manager, struct group *group, struct device *member) {
     const struct lease_group *granted = lease_group_of(group->lease, group->id);
 
@@ -66,10 +77,33 @@ static void check_joined(struct manager *manager, struct group *group, struct de
     _cleanup_(freep) char *text = string_format(
         "Device %s joined group %u, which uid %u owns (lease %llu).", member->name, group->id,
         group->lease->holder, (unsigned long long)group->lease->id);
-    report_conflict(manager, group, member->name, member->driver, "joined", text ?: "");
+    report_conflict(manager, group, member->name, member->driver, role_reason(member->role),
+                    text ?: "");
+}
+
+static bool is_member(const struct group *group, const char *path) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (string_equal(member->path, path))
+            return true;
+    return false;
+}
+
+static void check_left(struct manager *manager, struct group *group) {
+    struct lease_group *granted = lease_group_of(group->lease, group->id);
+
+    for (char **path = granted ? granted->devices : NULL; path && *path; path++) {
+        if (granted->shrink_reported || is_member(group, *path))
+            continue;
+        granted->shrink_reported = true;
+        _cleanup_(freep) char *text = string_format(
+            "Device %s left group %u, which uid %u owns (lease %llu).", path_basename(*path),
+            group->id, group->lease->holder, (unsigned long long)group->lease->id);
+        report_conflict(manager, group, path_basename(*path), NULL, NULL, text ?: "");
+    }
 }
 
 static void check_members(struct manager *manager, struct group *group) {
+    check_left(manager, group);
     for (struct device *member = group->members; member; member = member->next_member) {
         check_joined(manager, group, member);
         if (member->role == ROLE_KERNEL)
@@ -96,7 +130,7 @@ static void repair_node(struct manager *manager, struct group *group) {
                : "The access of uid %u to /dev/vfio/%u was changed by somebody and could not be "
                  "restored.",
         group->lease->holder, group->id);
-    report_conflict(manager, group, NULL, NULL, mended ? "node-repaired" : "node-open-to-others",
+    report_conflict(manager, group, NULL, NULL, reason_to_string(REASON_NODE_OPEN_TO_OTHERS),
                     text ?: "");
 }
 

@@ -53,8 +53,11 @@ void manager_catch_up(struct manager *manager) {
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     struct manager *manager = timer->data;
 
-    for (struct group *group = manager->model.groups; group; group = group->by_id.next)
+    for (struct group *group = manager->model.groups; group; group = group->by_id.next) {
+        if (group->repairs)
+            model_touch_group(&manager->model, group); /* it may have been left as it was */
         group->repairs = 0;
+    }
     manager->tick_passed = manager_refresh_members(manager) >= 0;
     manager_try_draining(manager);
     audit_flush_denials(manager->audit, now_monotonic());
@@ -230,6 +233,7 @@ static int load_leases(struct manager *manager) {
     else if (bad)
         log_message(LOG_ERR, "%u lease files in %s were not readable and are set aside as *.bad.",
                     bad, manager->options.state_directory);
+    manager->lost_leases = bad;
     return r;
 }
 

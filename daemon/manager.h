@@ -20,6 +20,7 @@
 #include "policy/policy.h"
 #include "record/audit.h"
 #include "record/state.h"
+#include "util/clock.h"
 #include "util/worker.h"
 
 /* What the listener is told. publish comes once a loop turn with changes: the model's lists of
@@ -61,6 +62,7 @@ struct manager {
     struct worker *symbols; /* reads kallsyms */
 
     struct stale *stale; /* what events say is to be read again */
+    unsigned lost_leases; /* whose state could not be read at the start */
     bool lost;           /* … and something could not be noted */
 
     struct audit *audit;
@@ -123,6 +125,7 @@ struct claim {
     const char *unit, *sender, *bus_id;
     unsigned mode, lifetime;
     uint64_t ttl; /* seconds; 0 without */
+    bool detach;
     const char *key, *comment; /* "" without */
     struct group **groups; /* without repetition, at most CLAIM_GROUPS_MAX */
     size_t n_groups;
@@ -152,7 +155,10 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
 
 /* ---- taking back (manager-endings.c) */
 
-void manager_withdraw_access(struct manager *manager, const struct lease *lease);
+/* Takes the holder's access away from every node. False: not from all; draining tries again. */
+bool manager_withdraw_access(struct manager *manager, struct lease *lease);
+/* For a lease that ends (or never began): waits until its access is gone and it has drained. */
+void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end);
 /* Takes access away; the lease ends when nobody has its groups open any more, which may be at once:
  * then it is freed. No other lease is. */
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end);
@@ -179,7 +185,3 @@ void manager_recover(struct manager *manager);
 /* Reads the policy; names are looked up in a worker. The listener hears the result. */
 int manager_load_policy(struct manager *manager);
 void manager_cancel_policy_load(struct manager *manager);
-
-uint64_t now_monotonic(void); /* µs */
-uint64_t now_boottime(void);
-uint64_t now_realtime(void);

@@ -47,6 +47,7 @@ struct bus {
 
     struct identity *identities;
     struct call *calls;  /* those that wait for something */
+    bool announcing;            /* what is read goes to everybody, whoever called */
     struct lease *viewed_lease; /* whose properties are read right now */
 
     bus_ready *ready;

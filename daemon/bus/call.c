@@ -7,8 +7,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "util/fd.h"
-#include "util/string.h"
 #include "util/user.h"
 
 #define TRY_AGAIN_SECONDS 0.05
@@ -180,43 +178,27 @@ int call_require_privilege(struct call *call, enum outcome unprivileged) {
 
 /* ---- the user database */
 
-/* In the worker: the groups of a uid, as text. */
 static int look_up_gids(int output, void *userdata) {
     const struct call *call = userdata;
-    gid_t gids[USER_GROUPS_MAX];
-    int n = user_groups(call->user.uid, gids);
 
-    for (int i = 0; i < n; i++)
-        if (dprintf(output, "%u\n", gids[i]) < 0)
-            return -EIO;
-    return n < 0 ? n : 0;
+    return user_groups_write(call->user.uid, output);
 }
 
-static int take_gids(struct call_user *user, const char *output) {
-    _cleanup_(freep) char *copy = strdup(output);
-    char *rest = copy, *line;
-
-    user->gids = calloc(USER_GROUPS_MAX, sizeof(gid_t));
-    if (!copy || !user->gids)
-        return -ENOMEM;
-    while ((line = strsep(&rest, "\n")) && *line && user->n_gids < USER_GROUPS_MAX) {
-        int r = parse_u32(line, &user->gids[user->n_gids]);
-        if (r < 0)
-            return r;
-        user->n_gids++;
-    }
-    return 0;
-}
-
+/* Without the user's groups a rule that denies one of them would be missed. */
 static void on_gids(int result, const char *output, size_t size, void *userdata) {
     struct call *call = userdata;
 
     call->worker = NULL;
     if (result >= 0)
-        result = take_gids(&call->user, output);
-    if (result < 0)
-        log_message(LOG_WARNING, "Groups of uid %u can not be looked up: %s.", call->user.uid,
-                    strerror(-result));
+        result = user_groups_read(output, &call->user.gids, &call->user.n_gids);
+    if (result < 0) {
+        (void)call_fail(call, OUTCOME_POLICY_DENIED,
+                        "The groups of uid %u can not be looked up (%s), so rules that deny them "
+                        "can not be judged.",
+                        call->user.uid, strerror(-result));
+        finish(call);
+        return;
+    }
     call->user.known = true;
     run_again(call);
 }

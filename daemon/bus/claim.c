@@ -66,13 +66,11 @@ static int read_question(struct call *call, struct question *ret) {
         r = targets_read(call->message, call->bus->manager, &ret->targets, &refusal);
     if (r != OUTCOME_OK)
         return answer_refusal(call, r, &refusal);
-    if (ret->options.unsupported)
-        return call_fail(call, OUTCOME_NOT_SUPPORTED, "This version of dmaownd can not do %s yet.",
-                         ret->options.unsupported);
     ret->claim = call_claim(call);
     ret->claim.mode = ret->options.mode;
     ret->claim.lifetime = ret->options.lifetime;
     ret->claim.ttl = ret->options.ttl;
+    ret->claim.detach = ret->options.detach;
     ret->claim.key = ret->options.key;
     ret->claim.comment = ret->options.comment;
     ret->claim.groups = ret->targets.groups;
@@ -198,12 +196,24 @@ static int take_retried(struct call *call, const struct claim *claim) {
     return answer_claim(call, lease);
 }
 
+/* A lease that its claimant never hears of is nobody's. */
+static int answer_grant(struct call *call, struct lease *lease) {
+    int r = answer_claim(call, lease);
+
+    if (r < 0)
+        manager_end_lease(call->bus->manager, lease, LEASE_END_RELEASED);
+    return r;
+}
+
 int run_claim(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     _cleanup_(refusal_done) struct refusal refusal = {0};
     struct lease *lease = NULL;
 
     int r = read_question(call, &question);
+    if (r == CALL_PROCEEDS && question.options.unsupported)
+        r = call_fail(call, OUTCOME_NOT_SUPPORTED, "This version of dmaownd can not do %s yet.",
+                      question.options.unsupported);
     if (r == CALL_PROCEEDS)
         r = take_holder(call, &question);
     if (r == CALL_PROCEEDS)
@@ -212,7 +222,7 @@ int run_claim(struct call *call) {
         return r;
     r = manager_claim(call->bus->manager, &question.claim, &lease, &refusal);
     if (r == OUTCOME_OK)
-        return answer_claim(call, lease);
+        return answer_grant(call, lease);
     if (r == -EAGAIN) {
         r = call_try_again(call);
         return r != CALL_PROCEEDS ? r

@@ -23,17 +23,22 @@ static void stop_watching(struct bus *bus) {
 }
 
 /* Leases of connections are judged when it is known whether it is the same bus again. */
-static void disconnect(struct bus *bus) {
+static void disconnect(struct bus *bus, bool flush) {
     stop_watching(bus);
     bus->named = false;
     calls_drop_all(bus);
     identities_drop_all(bus);
-    if (bus->connection)
+    if (!bus->connection)
+        return;
+    /* A bus that does not read would block a flush. */
+    if (flush)
         sd_bus_flush_close_unref(TAKE_POINTER(bus->connection));
+    else
+        sd_bus_close_unref(TAKE_POINTER(bus->connection));
 }
 
 static void fail(struct bus *bus, int error) {
-    disconnect(bus);
+    disconnect(bus, false);
     if (bus->ready) {
         bus_ready *ready = TAKE_POINTER(bus->ready);
         ready(error, bus->ready_data);
@@ -154,7 +159,7 @@ static void judge_connection_leases(struct bus *bus) {
     HASH_ITER(by_id, bus->manager->leases.leases, lease, next) {
         if (lease->lifetime != POLICY_LIFETIME_CONNECTION || lease->state != LEASE_ACTIVE)
             continue;
-        if (strcmp(lease->bus_id, bus->bus_id) != 0 || identity_watch(bus, lease->sender) < 0)
+        if (strcmp(lease->bus_id, bus->bus_id) != 0 || identity_ask(bus, lease->sender) < 0)
             manager_end_lease(bus->manager, lease, LEASE_END_DISCONNECTED);
     }
 }
@@ -216,7 +221,7 @@ static int connect_bus(struct bus *bus) {
                                 "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
                                 "Disconnected", on_disconnected, bus);
     if (r >= 0)
-        r = identities_add_filter(bus);
+        r = identities_watch(bus);
     if (r >= 0)
         r = add_objects(bus);
     if (r >= 0)
@@ -265,7 +270,7 @@ struct bus *bus_free(struct bus *bus) {
     if (!bus)
         return NULL;
     bus->manager->listener = NULL;
-    disconnect(bus);
+    disconnect(bus, true);
     ev_timer_stop(bus->loop, &bus->reconnect);
     ev_prepare_stop(bus->loop, &bus->prepare);
     free(bus);

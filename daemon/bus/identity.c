@@ -10,6 +10,7 @@
 #include "bus/call.h"
 #include "model/outcome.h"
 #include "util/string.h"
+#include "util/user.h"
 
 #define GIDS_MAX 65536
 
@@ -41,7 +42,7 @@ bool identity_may_see(const struct identity *identity, const struct lease *lease
 static void identity_free(struct identity *identity) {
     for (size_t i = 0; i < identity->n_held; i++)
         sd_bus_message_unref(identity->held[i]);
-    sd_bus_slot_unref(identity->watch);
+    worker_free(identity->worker);
     sd_bus_slot_unref(identity->lookup);
     free(identity->name);
     free(identity->gids);
@@ -63,19 +64,16 @@ void identities_drop_all(struct bus *bus) {
     }
 }
 
-static void name_is_gone(struct identity *identity) {
-    struct bus *bus = identity->bus;
-
-    manager_sender_gone(bus->manager, identity->name, bus->bus_id);
-    forget(identity);
-}
-
 static int on_owner_changed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
-    struct identity *identity = userdata;
+    struct bus *bus = userdata;
     const char *name, *old_owner, *new_owner;
 
-    if (sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) >= 0 && !*new_owner)
-        name_is_gone(identity);
+    if (sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0 || *new_owner)
+        return 0;
+    struct identity *identity = find(bus, name);
+    if (identity)
+        forget(identity);
+    manager_sender_gone(bus->manager, name, bus->bus_id);
     return 0;
 }
 
@@ -161,44 +159,69 @@ static void handle_held(struct identity *identity) {
     identity->n_held = 0;
 }
 
-static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-    struct identity *identity = userdata;
-
-    if (sd_bus_message_is_method_error(reply, NULL)) {
-        name_is_gone(identity);
-        return 1;
-    }
-    int r = read_credentials(reply, identity);
-    if (r < 0) {
-        log_message(LOG_ERR, "The bus does not say who %s is: %s.", identity->name, strerror(-r));
-        refuse_held(identity, "The bus does not say who you are.");
-        name_is_gone(identity);
-        return 1;
-    }
+static void become_known(struct identity *identity) {
     find_unit(identity);
     identity->known = true;
     handle_held(identity);
+}
+
+/* Nothing is known of the caller: its calls are refused, and the next one asks again. */
+static void give_up(struct identity *identity, const char *why) {
+    log_message(LOG_WARNING, "Who %s is can not be found out: %s.", identity->name, why);
+    refuse_held(identity, "Who you are can not be found out; try again.");
+    forget(identity);
+}
+
+static int look_up_gids(int output, void *userdata) {
+    const struct identity *identity = userdata;
+
+    return user_groups_write(identity->uid, output);
+}
+
+static void on_gids(int result, const char *output, size_t size, void *userdata) {
+    struct identity *identity = userdata;
+
+    identity->worker = NULL;
+    if (result >= 0)
+        result = user_groups_read(output, &identity->gids, &identity->n_gids);
+    if (result < 0)
+        give_up(identity, strerror(-result));
+    else
+        become_known(identity);
+}
+
+static int on_no_credentials(struct identity *identity, const sd_bus_error *error) {
+    struct bus *bus = identity->bus;
+
+    if (!sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
+        give_up(identity, error->message ?: error->name);
+        return 1;
+    }
+    manager_sender_gone(bus->manager, identity->name, bus->bus_id);
+    forget(identity);
     return 1;
 }
 
-/* The watch first: a name that goes in between is not missed. */
-static int look_up(struct identity *identity) {
-    sd_bus *connection = identity->bus->connection;
-    _cleanup_(freep) char *match = string_format(
-        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s'",
-        identity->name);
+static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    struct identity *identity = userdata;
 
-    if (!match)
-        return -ENOMEM;
-    int r = sd_bus_add_match_async(connection, &identity->watch, match, on_owner_changed, NULL,
-                                   identity);
+    if (sd_bus_message_is_method_error(reply, NULL))
+        return on_no_credentials(identity, sd_bus_message_get_error(reply));
+    int r = read_credentials(reply, identity);
+    if (r >= 0 && !identity->gids)
+        r = worker_start(identity->bus->loop, look_up_gids, on_gids, identity, &identity->worker);
     if (r < 0)
-        return r;
-    return sd_bus_call_method_async(connection, &identity->lookup, "org.freedesktop.DBus",
-                                    "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                    "GetConnectionCredentials", on_credentials, identity, "s",
-                                    identity->name);
+        give_up(identity, strerror(-r));
+    else if (!identity->worker)
+        become_known(identity);
+    return 1;
+}
+
+static int look_up(struct identity *identity) {
+    return sd_bus_call_method_async(identity->bus->connection, &identity->lookup,
+                                    "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                    "org.freedesktop.DBus", "GetConnectionCredentials",
+                                    on_credentials, identity, "s", identity->name);
 }
 
 static struct identity *identity_new(struct bus *bus, const char *name) {
@@ -220,7 +243,7 @@ static struct identity *identity_new(struct bus *bus, const char *name) {
     return NULL;
 }
 
-int identity_watch(struct bus *bus, const char *name) {
+int identity_ask(struct bus *bus, const char *name) {
     return find(bus, name) || identity_new(bus, name) ? 0 : -ENOMEM;
 }
 
@@ -251,6 +274,12 @@ static int hold_unknown(sd_bus_message *message, void *userdata, sd_bus_error *e
     return 1;
 }
 
-int identities_add_filter(struct bus *bus) {
-    return sd_bus_add_filter(bus->connection, NULL, hold_unknown, bus);
+int identities_watch(struct bus *bus) {
+    int r = sd_bus_add_match_async(bus->connection, NULL,
+                                   "type='signal',sender='org.freedesktop.DBus',"
+                                   "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+                                   "member='NameOwnerChanged',arg2=''",
+                                   on_owner_changed, NULL, bus);
+
+    return r < 0 ? r : sd_bus_add_filter(bus->connection, NULL, hold_unknown, bus);
 }

@@ -23,7 +23,8 @@ struct identity {
     pid_t pid;  /* of the connection; for the record only */
     char *unit; /* the system unit of pid, "" if none */
     struct bus *bus;
-    sd_bus_slot *watch, *lookup;
+    sd_bus_slot *lookup;
+    struct worker *worker; /* looks its groups up where the bus has none */
     sd_bus_message *held[IDENTITY_HELD_MAX];
     size_t n_held;
     UT_hash_handle hh;
@@ -33,10 +34,12 @@ struct identity {
 const struct identity *identity_find(const struct bus *bus, const char *name);
 /* The sender of the message that is handled now, e.g. in a property's getter. */
 const struct identity *identity_of_current(const struct bus *bus);
-/* Watches a name without a call from it: its connection leases end when it goes, or is gone. */
-int identity_watch(struct bus *bus, const char *name);
+/* Asks for a name without a call from it: its connection leases end if it is gone. */
+int identity_ask(struct bus *bus, const char *name);
 /* Claimant, holder and root see all of a lease. */
 bool identity_may_see(const struct identity *identity, const struct lease *lease);
 
-int identities_add_filter(struct bus *bus);
+/* Holds calls back, and hears of every name that leaves the bus (one subscription, whatever callers
+ * do). */
+int identities_watch(struct bus *bus);
 void identities_drop_all(struct bus *bus);

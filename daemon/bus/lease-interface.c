@@ -31,7 +31,9 @@ static const struct lease *viewed(const void *userdata) {
 }
 
 static bool shown(const void *userdata) {
-    return identity_may_see(identity_of_current(userdata), viewed(userdata));
+    const struct bus *bus = userdata;
+
+    return !bus->announcing && identity_may_see(identity_of_current(userdata), viewed(userdata));
 }
 
 GETTER(id) {

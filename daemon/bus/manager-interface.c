@@ -36,8 +36,7 @@ static int append_group(sd_bus_message *reply, struct call *call, struct group *
     struct claim claim = call_claim(call);
     char path[BUS_PATH_MAX], node[32] = "";
 
-    /* What the caller could have in any mode and for any lifetime. */
-    claim.mode = POLICY_MODE_ALL;
+    /* In the mode of a claim without options, for any lifetime. */
     claim.groups = &group;
     claim.n_groups = 1;
     struct verdict_request request = manager_request(call->bus->manager, &claim);

@@ -109,6 +109,7 @@ static int set_container(struct claim_options *options, const union option_value
 
 static int set_detach(struct claim_options *options, const union option_value *value,
                       struct refusal *refusal) {
+    options->detach = value->truth;
     if (value->truth)
         note_unsupported(options, "option detach");
     return OUTCOME_OK;
@@ -121,12 +122,9 @@ static int set_reattach(struct claim_options *options, const union option_value 
     return OUTCOME_OK;
 }
 
-/* They go with lifetimes process and unit, which this version does not know yet. */
 static int set_keeper(struct claim_options *options, const union option_value *value,
                       struct refusal *refusal) {
-    if (options->lifetime == POLICY_LIFETIME_CONNECTION ||
-        options->lifetime == POLICY_LIFETIME_PERSISTENT)
-        note_unsupported(options, "naming a process or a unit");
+    options->names_keeper = true;
     return OUTCOME_OK;
 }
 
@@ -221,6 +219,10 @@ int claim_options_read(sd_bus_message *message, struct claim_options *ret,
         r = sd_bus_message_exit_container(message);
     if (r < 0)
         return r;
+    if (options.names_keeper &&
+        !(options.lifetime & (POLICY_LIFETIME_PROCESS | POLICY_LIFETIME_UNIT)))
+        return refuse(refusal, OUTCOME_INVALID_OPTION,
+                      "Options pid and pidfd go with lifetime process, unit with lifetime unit.");
     *ret = options;
     return OUTCOME_OK;
 }

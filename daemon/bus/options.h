@@ -21,6 +21,8 @@ struct claim_options {
     bool has_uid;
     uid_t uid;
     const char *key, *comment; /* "" without; borrowed from the message */
+    bool detach;
+    bool names_keeper;         /* pid, pidfd or unit was given */
     const char *unsupported;   /* the first thing that this version can not do, or NULL */
 };
 

@@ -27,14 +27,19 @@ static void emit_changes(struct bus *bus, const char *path, const char *interfac
                          struct names *names) {
     if (!names->n || !bus->named)
         return;
+    bus->announcing = true;
     int r = sd_bus_emit_properties_changed_strv(bus->connection, path, interface, names->list);
+    bus->announcing = false;
     if (r < 0)
         log_message(LOG_WARNING, "Changes of %s could not be sent: %s.", path, strerror(-r));
 }
 
 static void emit_added(struct bus *bus, const char *path, const char *interface) {
-    if (bus->named)
-        (void)sd_bus_emit_interfaces_added(bus->connection, path, interface, NULL);
+    if (!bus->named)
+        return;
+    bus->announcing = true;
+    (void)sd_bus_emit_interfaces_added(bus->connection, path, interface, NULL);
+    bus->announcing = false;
 }
 
 static void emit_removed(struct bus *bus, const char *path, const char *interface) {

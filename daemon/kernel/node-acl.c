@@ -151,6 +151,6 @@ int node_acl_grant(int node, uid_t owner, uid_t uid) {
     return write_acl(node, owner == 0 || owner == uid, &uid);
 }
 
-int node_acl_clear(int node) {
-    return write_acl(node, true, NULL);
+int node_acl_clear(int node, uid_t owner) {
+    return write_acl(node, owner == 0, NULL);
 }

@@ -15,4 +15,4 @@ int node_acl_read(int node, mode_t mode, struct node_facts *facts);
 int node_acl_grant(int node, uid_t owner, uid_t uid);
 
 /* The minimal ACL, mode 0600. (Removing the attribute would leave the mask's rw- to the group.) */
-int node_acl_clear(int node);
+int node_acl_clear(int node, uid_t owner);

@@ -130,7 +130,7 @@ int node_withdraw(int sysfs, uint32_t id) {
         return 0;
     if (node < 0)
         return node;
-    int r = node_acl_clear(node);
+    int r = node_acl_clear(node, status.st_uid);
     return r < 0 ? r : verify(node, 0);
 }
 

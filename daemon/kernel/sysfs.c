@@ -218,10 +218,22 @@ static int read_compatible(int device, struct device_reading *reading) {
     return 0;
 }
 
+/* What a device is. Rules match by it, so only a device that has none may be without. */
+static int read_modalias(int device, char *ret, size_t size) {
+    ssize_t length = attribute_read(device, "modalias", ret, size);
+
+    /* A PCI device's is short and of one form; no rule can name one that is longer than this. */
+    if (length < 0 && !is_gone((int)length) && length != -EFBIG)
+        return (int)length;
+    ret[length > 0 ? length : 0] = 0;
+    text_clean(ret);
+    return 0;
+}
+
 /* What stays as long as the device does, but its bus. */
 static int read_identity(int device, struct device_reading *reading) {
     struct device_facts *facts = &reading->facts;
-    int r = attribute_text(device, "modalias", reading->modalias, sizeof(reading->modalias));
+    int r = read_modalias(device, reading->modalias, sizeof(reading->modalias));
 
     if (r >= 0)
         r = attribute_text(device, "removable", reading->removable, sizeof(reading->removable));

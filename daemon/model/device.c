@@ -3,10 +3,14 @@
 
 #include "util/string.h"
 
-#define PCI_CLASS_BRIDGE 0x06
-
 bool device_is_bridge(const struct device *device) {
-    return device->has_ids && device->class >> 16 == PCI_CLASS_BRIDGE;
+    /* Host, PCI-to-PCI, CardBus, semi-transparent: the others (ISA, RACEway, …) are devices. */
+    static const uint32_t classes[] = {0x0600, 0x0604, 0x0607, 0x0609};
+
+    for (size_t i = 0; i < ELEMENTS_OF(classes); i++)
+        if (device->has_ids && device->class >> 8 == classes[i])
+            return true;
+    return false;
 }
 
 bool device_has_function_reset(const struct device *device) {

@@ -59,7 +59,7 @@ struct device {
     UT_hash_handle by_name;        /* model::names; only the first of a name is in the table */
 };
 
-/* A PCI bridge by its class (0x0604.., and the host's own 0x0600.. and other 0x06....). */
+/* A bridge of the PCI hierarchy, by its class. */
 bool device_is_bridge(const struct device *device);
 
 /* True if the device, as the kernel counts it, drives its group: role kernel. */

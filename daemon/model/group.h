@@ -57,6 +57,7 @@ struct group {
     struct group_facts facts;
     struct node_facts node;
     bool open;            /* somebody has the node open, as far as it was seen */
+    bool open_unseen;     /* … by the kernel's EBUSY, without an event: no close will be seen */
     bool kernel_disagrees; /* the node's last VFIO_GROUP_GET_STATUS said not viable against the model */
     bool exported; /* announced on the bus */
     bool listed;   /* on model::dirty_groups */

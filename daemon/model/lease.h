@@ -41,6 +41,8 @@ struct lease_group {
     uint32_t id;
     char **devices; /* sysfs paths, NULL-terminated */
     bool lost;      /* no member of it is left */
+    bool withdrawn; /* while the lease drains: the holder's access is gone */
+    bool shrink_reported; /* that a device of it is missing was recorded */
     bool drained;   /* while the lease drains: nobody has it open any more */
 };
 

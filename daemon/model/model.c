@@ -187,6 +187,8 @@ static void unindex_name(struct model *model, struct device *device) {
 
     HASH_FIND(by_name, model->names, device->name, strlen(device->name), head);
     device->next_same_name = NULL;
+    if (!head)
+        return; /* it could not be indexed */
     if (head != device) {
         while (head->next_same_name != device)
             head = head->next_same_name;

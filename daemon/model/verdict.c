@@ -145,6 +145,10 @@ static void judge_terms(struct court *court) {
             finding.reason = REASON_MODE_DENIED;
             find(court, &finding);
         }
+        if (request->detach && !rule->detach) {
+            finding.reason = REASON_DETACH_DENIED;
+            find(court, &finding);
+        }
         bool lifetime = !request->lifetime || rule->lifetimes & request->lifetime;
         if (!lifetime || (rule->max_ttl && request->ttl > rule->max_ttl)) {
             finding.reason = REASON_LIFETIME_DENIED;
@@ -260,8 +264,11 @@ static void judge(struct court *court) {
         judge_host(court, request->groups[i]);
         judge_requirements(court, request->groups[i]);
     }
-    for (size_t i = 0; i < request->n_groupless; i++)
+    for (size_t i = 0; i < request->n_groupless; i++) {
         find_block(court, REASON_NO_GROUP, NULL, request->groupless[i]);
+        if (!request->host->has_iommu)
+            find_block(court, REASON_NO_IOMMU, NULL, request->groupless[i]);
+    }
     judge_quota(court);
     verdict->grantable = !verdict->first && !verdict->out_of_memory;
 }

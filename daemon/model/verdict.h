@@ -31,6 +31,7 @@ struct verdict_request {
     unsigned mode;                   /* one POLICY_MODE_… */
     unsigned lifetime;               /* one POLICY_LIFETIME_…, 0: whatever the rules allow */
     uint64_t ttl;                    /* seconds, 0: none asked for */
+    bool detach;                     /* drivers are to be switched first */
     struct group *const *groups;     /* without repetition */
     size_t n_groups;
     struct device *const *groupless; /* targets that are in no group */

@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/string.h"
 
 int user_groups(uid_t uid, gid_t *ret) {
     struct passwd entry, *found = NULL;
@@ -14,4 +18,32 @@ int user_groups(uid_t uid, gid_t *ret) {
     if (r != 0 || !found)
         return -r;
     return getgrouplist(found->pw_name, found->pw_gid, ret, &n) < 0 ? -E2BIG : n;
+}
+
+int user_groups_write(uid_t uid, int output) {
+    gid_t gids[USER_GROUPS_MAX];
+    int n = user_groups(uid, gids);
+
+    for (int i = 0; i < n; i++)
+        if (dprintf(output, "%u\n", gids[i]) < 0)
+            return -EIO;
+    return n < 0 ? n : 0;
+}
+
+int user_groups_read(const char *output, gid_t **ret, size_t *ret_n) {
+    _cleanup_(freep) char *copy = strdup(output);
+    _cleanup_(freep) gid_t *gids = calloc(USER_GROUPS_MAX, sizeof(*gids));
+    char *rest = copy, *line;
+    size_t n = 0;
+
+    if (!copy || !gids)
+        return -ENOMEM;
+    while ((line = strsep(&rest, "\n")) && *line) {
+        int r = n < USER_GROUPS_MAX ? parse_u32(line, &gids[n++]) : -E2BIG;
+        if (r < 0)
+            return r;
+    }
+    *ret = TAKE_POINTER(gids);
+    *ret_n = n;
+    return 0;
 }

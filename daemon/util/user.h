@@ -11,3 +11,8 @@
 /* The groups of a user, into ret with room for USER_GROUPS_MAX. Returns how many; 0 for a uid that
  * is not known; a negative errno. */
 int user_groups(uid_t uid, gid_t *ret);
+
+/* The same as a worker's answer: one number a line. */
+int user_groups_write(uid_t uid, int output);
+/* Reads that answer. *ret is the caller's. */
+int user_groups_read(const char *output, gid_t **ret, size_t *ret_n);

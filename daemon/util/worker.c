@@ -16,6 +16,7 @@
 struct worker {
     struct ev_loop *loop;
     ev_io input;
+    ev_timer limit;
     int pipe;
     pid_t process; /* 0: none. Nobody else waits for it, so the number stays its own. */
     worker_done *done;
@@ -43,6 +44,7 @@ struct worker *worker_free(struct worker *worker) {
     if (!worker)
         return NULL;
     ev_io_stop(worker->loop, &worker->input);
+    ev_timer_stop(worker->loop, &worker->limit);
     fd_close(worker->pipe);
     free(worker->output);
     if (worker->process > 0) {
@@ -89,6 +91,14 @@ static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
         (void)kill(worker->process, SIGKILL);
     /* What wrote too much may have ended well by now. */
     finish(worker, n == 0 ? 0 : n < 0 ? -EIO : -EFBIG);
+}
+
+/* It may be stuck in the kernel: nobody waits for its end. */
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int events) {
+    struct worker *worker = timer->data;
+
+    worker->done(-ETIMEDOUT, "", 0, worker->userdata);
+    worker_free(worker);
 }
 
 /* An open copy of, say, the bus's socket would outlive the daemon in a stuck worker. */
@@ -138,6 +148,9 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
     ev_io_init(&worker->input, on_input, worker->pipe, EV_READ);
     worker->input.data = worker;
     ev_io_start(loop, &worker->input);
+    ev_timer_init(&worker->limit, on_limit, WORKER_SECONDS_MAX, 0.);
+    worker->limit.data = worker;
+    ev_timer_start(loop, &worker->limit);
     *ret = TAKE_POINTER(worker);
     return 0;
 }

@@ -16,6 +16,9 @@ struct worker;
 /* Runs in the worker: writes its answer to output. A negative errno makes it fail. */
 typedef int worker_function(int output, void *userdata);
 
+/* A worker that takes longer has failed with -ETIMEDOUT. */
+#define WORKER_SECONDS_MAX 15.
+
 /* Called once, in the daemon. result: 0 or a negative errno. output: NUL-terminated, borrowed. */
 typedef void worker_done(int result, const char *output, size_t size, void *userdata);
 

@@ -139,7 +139,8 @@ static const struct {
     bool has_ids, bridge;
 } classes[] = {
     {0x060400, true, true},  {0x060000, true, true},  {0x060401, true, true},
-    {0x068000, true, true},  {0x06ffff, true, true},  {0x020000, true, false},
+    {0x060700, true, true},  {0x060900, true, true},  {0x060100, true, false},
+    {0x068000, true, false}, {0x06ffff, true, false}, {0x020000, true, false},
     {0x050400, true, false}, {0x070000, true, false}, {0x000604, true, false},
     {0x160400, true, false}, {0x060400, false, false}, {0, false, false},
 };

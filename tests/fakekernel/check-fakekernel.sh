@@ -129,6 +129,21 @@ wait $reader
 is "all events at its end" "$(kernel_events)" "remove vfio-dev,remove vfio,unbind pci"
 is "and the override can be read" "$(cat /run/override)" "(null)"
 
+# ---- The same on 6.12
+fakectl kernel 6.12
+fakectl bind 0000:02:00.0 vfio-pci
+kernel_events > /dev/null
+fakectl hang 0000:02:00.0
+echo 0000:02:00.0 > $pci/drivers/vfio-pci/unbind &
+writer=$!
+within test ! -e "$(sysfs 0000:02:00.0)/vfio-dev"
+is "vfio-dev goes at once" "$(kernel_events)" "remove vfio-dev"
+is "the override can be read" "$(cat "$(sysfs 0000:02:00.0)/driver_override")" "(null)"
+is "a probe says nothing" "$(write $pci/drivers_probe 0000:02:00.0)" ""
+fakectl release 0000:02:00.0
+wait $writer
+is "the rest at its end" "$(kernel_events)" "remove vfio,unbind pci"
+
 # ---- Lies
 fakectl fault "$(sysfs 0000:00:09.0)/vendor" EIO
 like "an attribute fails" "$(cat "$(sysfs 0000:00:09.0)/vendor" 2>&1)" "Input/output error"

@@ -224,15 +224,19 @@ static bool has_main_file(const struct policy *policy) {
     return false;
 }
 
-/* A policy that is to allow nothing says so in its file; one that is gone was lost. */
-static bool main_file_vanished(const struct manager *manager, const struct policy *policy) {
-    return manager->policy && has_main_file(manager->policy) && !has_main_file(policy);
+/* A policy that is to allow nothing says so in its file; one that is gone was lost. A file of
+ * policy.d may go, as long as another one is left. */
+static bool policy_vanished(const struct manager *manager, const struct policy *policy) {
+    if (!manager->policy)
+        return false;
+    return (has_main_file(manager->policy) && !has_main_file(policy)) ||
+           (*policy_files(manager->policy) && !*policy_files(policy));
 }
 
 static void reject_vanished(struct manager *manager) {
     _cleanup_(freep) char *text = string_format(
-        "Policy rejected, the old one stays: %s/policy.json is gone; to allow nothing, let it have "
-        "no rules.",
+        "Policy rejected, the old one stays: %s/policy.json is gone; to allow nothing, write one "
+        "without rules.",
         manager->options.config_directory);
 
     record_policy(manager, false, text ?: "Policy rejected.");
@@ -245,7 +249,7 @@ static void load_with_names(struct manager *manager, struct policy_load *load) {
     int r = policy_load(manager->options.config_directory, &names, &policy, &report);
 
     log_report(&report);
-    if (r == 0 && main_file_vanished(manager, policy)) {
+    if (r == 0 && policy_vanished(manager, policy)) {
         policy_free(policy);
         reject_vanished(manager);
     } else if (r == 0)

@@ -8,27 +8,54 @@
 
 #include "util/string.h"
 
-/* The group that any device of the lease's group is in now. */
-static struct group *find_by_members(struct manager *manager, const struct lease_group *lost) {
-    for (char **path = lost->devices; path && *path; path++) {
-        struct device *device = model_device(&manager->model, *path);
-        if (device && device->group)
-            return device->group;
+/* How many of the lease's devices are in group now. */
+static size_t count_members(struct manager *manager, const struct lease_group *granted,
+                            const struct group *group) {
+    size_t n = 0;
+
+    for (char **path = granted->devices; path && *path; path++) {
+        const struct device *device = model_device(&manager->model, *path);
+        n += device && device->group == group;
     }
-    return NULL;
+    return n;
 }
 
-static void place_group(struct manager *manager, struct lease *lease, struct lease_group *placed) {
-    struct group *group = find_by_members(manager, placed);
+/* The group that most of them are in, if it is nobody's. */
+static struct group *find_by_members(struct manager *manager, const struct lease_group *granted) {
+    struct group *best = NULL;
+    size_t most = 0;
 
-    if (!group || group->lease) {
-        placed->lost = true;
-        return;
+    for (char **path = granted->devices; path && *path; path++) {
+        struct device *device = model_device(&manager->model, *path);
+        struct group *group = device ? device->group : NULL;
+        size_t n = group && !group->lease ? count_members(manager, granted, group) : 0;
+        if (n > most)
+            most = n, best = group;
     }
-    if (group->id != placed->id)
-        log_message(LOG_NOTICE, "Group %u of lease %llu is group %u now.", placed->id,
-                    (unsigned long long)lease->id, group->id);
-    placed->id = group->id;
+    return best;
+}
+
+/* A group that kept its number and a member is the lease's own, wherever the others went. */
+static void place_same(struct manager *manager, struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        struct group *group = model_group(&manager->model, lease->groups[i].id);
+        if (group && !group->lease && count_members(manager, &lease->groups[i], group))
+            model_set_lease(&manager->model, group, lease);
+    }
+}
+
+static void place_moved(struct manager *manager, struct lease *lease, struct lease_group *granted) {
+    struct group *group = model_group(&manager->model, granted->id);
+
+    if (group && group->lease == lease)
+        return;
+    group = find_by_members(manager, granted);
+    granted->lost = !group;
+    if (!group)
+        return;
+    log_message(LOG_NOTICE, "Group %u of lease %llu is group %u now.", granted->id,
+                (unsigned long long)lease->id, group->id);
+    granted->id = group->id;
     model_set_lease(&manager->model, group, lease);
 }
 
@@ -41,7 +68,7 @@ static bool any_lost(const struct lease *lease) {
 
 static void recover_lease(struct manager *manager, struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++)
-        place_group(manager, lease, &lease->groups[i]);
+        place_moved(manager, lease, &lease->groups[i]);
     _cleanup_(freep) char *message =
         string_format("Lease %llu of uid %u was found again after a restart (%s).",
                       (unsigned long long)lease->id, lease->holder,
@@ -74,6 +101,8 @@ static void withdraw_orphans(struct manager *manager) {
 void manager_recover(struct manager *manager) {
     struct lease *lease, *next;
 
+    for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        place_same(manager, lease);
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         recover_lease(manager, lease);
     }

@@ -52,7 +52,7 @@ unlike "and its name is escaped in the answer" "$(claim alice 7 2>&1 || :)" $'\x
 unlike "and in the log" "$(cat "$log")" $'\x1b'
 is "a long one" "$(property $root/device/pci_2f0000_3a06_3a00_2e0 Device Driver)" "$long"
 is "one with quotes" "$(property $root/device/pci_2f0000_3a06_3a00_2e1 Device Driver)" 'sp%n"quote'
-refused "attributes that fail match nothing" PolicyDenied claim alice 22
+refused "a device that can not be read is not judged" NotViable claim alice 22
 refused "nor do attributes that make no sense" PolicyDenied claim alice 24
 works "a device that went away between two reads" bash -c "! busctl get-property $bus_name $root/group/23 org.dmaownd1.Group Id"
 refused "the group of the unbind that hangs" NotViable claim alice 8

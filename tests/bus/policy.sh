@@ -151,7 +151,11 @@ works "with its access" can_open alice 9
 
 # ---- The file vanishes while the daemon runs
 rm "$config/policy.json"
-works "no file is an empty policy" reload
+before=$(verdict alice 8)
+refused "a policy that is gone is no new policy" PolicyInvalid reload
+is "the old one stays" "$(verdict alice 8)" "$before"
+policy '{ "version": 1, "rules": [] }'
+works "one that allows nothing says so" reload
 becomes "and nothing is granted" "false no-rule" verdict alice 8
 works "the lease stays" can_open alice 9
 

@@ -31,7 +31,8 @@ refused "a key of 100,000 bytes" InvalidOption claims 1 key s "$(printf '%010000
 refused "a mode of 100,000 bytes" InvalidOption claims 1 mode s "$(printf '%0100000d' 0)"
 like "and a short answer" "$(claims 1 mode s "$(printf '%0100000d' 0)" 2>&1 | wc -c)" '^[0-9]{1,3}$'
 refused "an option with a name of 100,000 bytes" InvalidOption claims 1 "$(printf '%0100000d' 0)" s 1
-refused "a hundred options" InvalidOption claims 100 $(printf 'option%s s 1 ' {1..100})
+mapfile -t many < <(printf 'option%s\ns\n1\n' {1..100})
+refused "a hundred options" InvalidOption claims 100 "${many[@]}"
 refused "no target" InvalidOption call Claim 'asa{sv}' 0 0
 mapfile -t many < <(printf '9%.0s\n' {1..65})
 refused "65 targets" InvalidOption call Claim 'asa{sv}' 65 "${many[@]}" 0

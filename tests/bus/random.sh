@@ -36,7 +36,9 @@ openers() {
 }
 closed() { [ "$(holders)" = "$(openers)" ]; }
 
+# shellcheck disable=SC2034 # by name
 drivers=(vfio-pci vfio-pci vfio-pci vfio-pci vfio-pci e1000e igb pci-stub uio_pci_generic)
+# shellcheck disable=SC2034 # by name
 users=(alice bob)
 pick() { local -n from=$1; picked=${from[RANDOM % ${#from[@]}]}; }
 # any_device: sets $device, of those that are there now.

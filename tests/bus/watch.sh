@@ -153,4 +153,28 @@ becomes "events that were lost are made up for: unbind" "" property $eleven Devi
 becomes "add" /dev/vfio/0 group 0 Node
 fails "remove" busctl get-property $bus_name $root/group/9 org.dmaownd1.Group Id
 works "and the daemon lives" is_running
+# ---- Both groups of a lease go at once, and no event says so: they were lost
+fakectl device pci 0000:06:00.0 vendor=0x8086 product=0x1521 class=0x020000 driver=vfio-pci group=50
+fakectl device pci 0000:07:00.0 vendor=0x8086 product=0x1521 class=0x020000 driver=vfio-pci group=51
+becomes "two groups" "true " verdict alice 51
+both=$(as alice busctl --json=short call $bus_name $root org.dmaownd1.Manager Claim 'asa{sv}' 2 50 51 \
+    1 lifetime s persistent | jq -r '.data[0]')
+pid=$(daemon_pid)
+kill -STOP "$pid"
+fakectl burst 60000 0000:00:07.1
+fakectl remove 0000:06:00.0
+fakectl remove 0000:07:00.0
+kill -CONT "$pid"
+eventually "end the lease" signalled "^LeaseEnded $root $both 50,51 device-gone\$"
+is "once" "$(times "^LeaseEnded $root $both " "$signals")" 1
+works "and the daemon lives" is_running
+
+# ---- A node that somebody gave away: its new owner has no access after the lease either
+fakectl device pci 0000:06:00.0 vendor=0x8086 product=0x1521 class=0x020000 driver=vfio-pci group=52
+becomes "a group" "true " verdict alice 52
+given=$(claim alice 52)
+chown 1001 /dev/vfio/52
+works "the holder owns the node" can_open alice 52
+free "$given"
+fails "and can not open it when the lease is over" can_open alice 52
 finish

@@ -34,20 +34,23 @@ static void on_uevents(struct ev_loop *loop, ev_io *watcher, int events) {
     receive_uevents(watcher->data, EVENTS_PER_TURN);
 }
 
-static void on_nodes(struct ev_loop *loop, ev_io *watcher, int events) {
-    struct manager *manager = watcher->data;
+/* Nodes before uevents: a node that is new because its driver went and came is preceded by an event
+ * that ends the lease, and is not to be taken for one that somebody touched. */
+static void receive_everything(struct manager *manager, unsigned limit) {
     int r = node_watch_receive(manager->nodes, manager_handle_node_event, manager);
 
     if (r < 0)
         log_message(LOG_ERR, "Events of /dev/vfio can not be received: %s.", strerror(-r));
-    manager_settle(manager);
-    manager_try_draining(manager);
+    receive_uevents(manager, limit);
+}
+
+static void on_nodes(struct ev_loop *loop, ev_io *watcher, int events) {
+    receive_everything(watcher->data, EVENTS_PER_TURN);
+    manager_try_draining(watcher->data);
 }
 
 void manager_catch_up(struct manager *manager) {
-    receive_uevents(manager, EVENTS_PER_TURN * 16);
-    (void)node_watch_receive(manager->nodes, manager_handle_node_event, manager);
-    manager_settle(manager);
+    receive_everything(manager, EVENTS_PER_TURN * 16);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {

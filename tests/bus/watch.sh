@@ -165,7 +165,7 @@ fakectl burst 60000 0000:00:07.1
 fakectl remove 0000:06:00.0
 fakectl remove 0000:07:00.0
 kill -CONT "$pid"
-eventually "end the lease" signalled "^LeaseEnded $root $both 50,51 device-gone\$"
+eventually "end the lease" signalled "^LeaseEnded $root $both 50[ ,]51 device-gone\$"
 is "once" "$(times "^LeaseEnded $root $both " "$signals")" 1
 works "and the daemon lives" is_running
 

@@ -45,8 +45,11 @@ struct listing {
 /* A member that nothing is known of stands against every grant: it has some driver. */
 static int take_unreadable_member(struct listing *listing, const char *path, int error) {
     struct device *known = model_device(&listing->manager->model, path);
-    struct device_facts facts = {
-        .path = path, .bus = "unknown", .driver = "unreadable", .group = listing->id, .numa_node = -1};
+    struct device_facts facts = {.path = path,
+                                 .bus = "unknown",
+                                 .driver = "unreadable",
+                                 .group = listing->id,
+                                 .numa_node = -1};
 
     if (!known)
         return model_update_device(&listing->manager->model, &facts, NULL);
@@ -188,8 +191,8 @@ int manager_refresh_members(struct manager *manager) {
 
 /* ---- uevents
  *
- * A flood of events about one device costs one reading: an event marks what is to be read again, and
- * that happens once the batch was received. What must not be missed even if it is over by then (a
+ * A flood of events about one device costs one reading: an event marks what is to be read again,
+ * and that happens once the batch was received. What must not be missed even if it is over by then (a
  * bind beside an owner, the end of a group's node) is acted on at once. */
 
 struct stale {

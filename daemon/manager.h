@@ -2,8 +2,8 @@
 #pragma once
 
 /* The one place that knows both the model and the outside. It turns what the kernel says into the
- * model, the model and the policy into verdicts, verdicts into leases, and tells the audit trail and
- * one listener (the bus) what changed. Everything happens on one loop; nothing here blocks. */
+ * model, the model and the policy into verdicts, verdicts into leases, and tells the audit trail
+ * and one listener (the bus) what changed. Everything happens on one loop; nothing here blocks. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -78,8 +78,8 @@ struct manager {
     void *listener_data;
 };
 
-/* Opens everything and reads the kernel's state: monitor first, scan second. Leases of this boot are
- * loaded, not yet judged. 0 or a negative errno, and then a line in the log says why. */
+/* Opens everything and reads the kernel's state: monitor first, scan second. Leases of this boot
+ * are loaded, not yet judged. 0 or a negative errno, and then a line in the log says why. */
 int manager_new(struct ev_loop *loop, const struct manager_options *options, struct manager **ret);
 struct manager *manager_free(struct manager *manager);
 DEFINE_CLEANUP(struct manager *, manager_free)

@@ -71,6 +71,8 @@ const char *bus_lease_path(uint64_t id, char buffer[static BUS_PATH_MAX]);
 const char *bus_lease_path_or_root(const struct lease *lease, char buffer[static BUS_PATH_MAX]);
 /* The caller's; NULL when out of memory. */
 char *bus_device_path(const struct device *device);
+/* A name from sysfs as D-Bus can carry it: escaped where it is not printable UTF-8. */
+int bus_append_name(sd_bus_message *message, const char *name);
 struct group *bus_find_group(const struct manager *manager, const char *path);
 struct device *bus_find_device(const struct manager *manager, const char *path);
 struct lease *bus_find_lease(const struct manager *manager, const char *path);

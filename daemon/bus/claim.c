@@ -86,13 +86,14 @@ static int append_finding(sd_bus_message *reply, const struct finding *finding,
                           const struct verdict_request *request) {
     const struct device *device = finding->device;
     _cleanup_(freep) char *text = finding_text(finding, request);
+    _cleanup_(freep) char *name = text_escape(device ? device->name : "");
     int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
     if (r >= 0)
         r = sd_bus_message_append(
             reply, "{sv}{sv}{sv}{sv}{sv}{sv}", "group", "u",
             finding->group ? finding->group->id : UINT32_MAX, "device", "s",
-            device ? device->name : "", "reason", "s", reason_to_string(finding->reason), "driver",
+            name ?: "", "reason", "s", reason_to_string(finding->reason), "driver",
             "s", device && device->driver ? device->driver : "", "blocks", "b", finding->blocks,
             "text", "s", text ?: "");
     if (r >= 0 && finding->rule)

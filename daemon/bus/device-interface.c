@@ -21,7 +21,7 @@ static int find_device(sd_bus *connection, const char *path, const char *interfa
 GETTER(name) {
     const struct device *device = userdata;
 
-    return sd_bus_message_append(reply, "s", device->name);
+    return bus_append_name(reply, device->name);
 }
 
 GETTER(bus) {
@@ -34,7 +34,7 @@ GETTER(sysfs_path) {
     const struct device *device = userdata;
     _cleanup_(freep) char *full = string_format("/sys/%s", device->path);
 
-    return full ? sd_bus_message_append(reply, "s", full) : -ENOMEM;
+    return full ? bus_append_name(reply, full) : -ENOMEM;
 }
 
 GETTER(driver) {

@@ -43,6 +43,16 @@ GETTER(devices) {
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_blocker(sd_bus_message *reply, const struct device *member) {
+    int r = sd_bus_message_open_container(reply, 'r', "ss");
+
+    if (r >= 0)
+        r = bus_append_name(reply, member->name);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "s", member->driver);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 GETTER(blockers) {
     const struct group *group = userdata;
     int r = sd_bus_message_open_container(reply, 'a', "(ss)");
@@ -50,7 +60,7 @@ GETTER(blockers) {
     for (const struct device *member = group->members; r >= 0 && member;
          member = member->next_member)
         if (device_blocks(member))
-            r = sd_bus_message_append(reply, "(ss)", member->name, member->driver);
+            r = append_blocker(reply, member);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

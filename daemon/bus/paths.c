@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdio.h>
 
 #include "bus/bus.h"
@@ -25,6 +26,13 @@ char *bus_device_path(const struct device *device) {
     if (!name || sd_bus_path_encode(BUS_DEVICE_PREFIX, name, &path) < 0)
         return NULL;
     return path;
+}
+
+int bus_append_name(sd_bus_message *message, const char *name) {
+    if (text_is_printable(name))
+        return sd_bus_message_append(message, "s", name);
+    _cleanup_(freep) char *escaped = text_escape(name);
+    return escaped ? sd_bus_message_append(message, "s", escaped) : -ENOMEM;
 }
 
 struct group *bus_find_group(const struct manager *manager, const char *path) {

@@ -144,7 +144,7 @@ static char *information_text(const struct finding *finding, const char *subject
     }
 }
 
-char *finding_text(const struct finding *finding, const struct verdict_request *request) {
+static char *make_text(const struct finding *finding, const struct verdict_request *request) {
     char buffer[280];
     const char *subject = subject_of(finding, buffer, sizeof(buffer));
 
@@ -164,4 +164,15 @@ char *finding_text(const struct finding *finding, const struct verdict_request *
     default:
         return information_text(finding, subject);
     }
+}
+
+/* Names come from sysfs as they are, and the sentence goes to a bus and to terminals. */
+char *finding_text(const struct finding *finding, const struct verdict_request *request) {
+    char *text = make_text(finding, request);
+
+    if (!text || text_is_printable(text))
+        return text;
+    char *escaped = text_escape(text);
+    free(text);
+    return escaped;
 }

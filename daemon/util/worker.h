@@ -17,7 +17,7 @@ struct worker;
 typedef int worker_function(int output, void *userdata);
 
 /* A worker that takes longer has failed with -ETIMEDOUT. */
-#define WORKER_SECONDS_MAX 15.
+#define WORKER_SECONDS_MAX 12.
 
 /* Called once, in the daemon. result: 0 or a negative errno. output: NUL-terminated, borrowed. */
 typedef void worker_done(int result, const char *output, size_t size, void *userdata);

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "util/fd.h"
+#include "util/pci-class.h"
 #include "util/string.h"
 
 #define COMPATIBLE_MAX 64
-#define PCI_CLASS_BRIDGE 0x06
 
 /* Eight hexadecimal digits behind a letter pair. */
 static bool modalias_number(const char *text, uint32_t *ret) {
@@ -59,7 +59,7 @@ static bool device_exempt(json_object *device) {
     const char *driver = json_text(device, "driver");
 
     return strcmp(json_text(device, "bus"), "pci") == 0 &&
-           json_number(device, "class") >> 16 == PCI_CLASS_BRIDGE &&
+           pci_class_is_bridge((uint32_t)json_number(device, "class")) &&
            (!*driver || strcmp(driver, "pcieport") == 0);
 }
 

@@ -290,7 +290,7 @@ static enum exit_status group_explain(struct client *client, const char *target,
 
     if (status != STATUS_DONE)
         return status;
-    int r = sd_bus_message_append(call, "asa{sv}", 1, target, 0);
+    int r = sd_bus_message_append(call, "asa{sv}", 1, target, 1, "lifetime", "s", "persistent");
     if (r < 0)
         return client_fail(client, STATUS_ERROR, "%s", strerror(-r));
     status = explain_send(client, call, &explanation);

@@ -3,7 +3,7 @@
 noinst_LIBRARIES += %D%/libutil.a %D%/libmodel.a %D%/libbus.a %D%/libmanager.a
 daemon_libutil_a_SOURCES = \
 	%D%/util/cleanup.h %D%/util/clock.c %D%/util/clock.h %D%/util/fd.c %D%/util/fd.h %D%/util/hash.h \
-	%D%/util/intern.c %D%/util/intern.h %D%/util/string.c %D%/util/string.h \
+	%D%/util/intern.c %D%/util/intern.h %D%/util/pci-class.h %D%/util/string.c %D%/util/string.h \
 	%D%/util/user.c %D%/util/user.h
 daemon_libmodel_a_SOURCES = \
 	%D%/model/device.c %D%/model/device.h %D%/model/driver-role.c %D%/model/driver-role.h \

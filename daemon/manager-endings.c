@@ -16,9 +16,11 @@ static void withdraw_group(struct manager *manager, struct lease_group *group) {
         return;
     int r = node_withdraw(manager->sysfs, group->id);
     group->withdrawn = r >= 0;
-    if (r < 0)
+    if (r < 0 && !group->complained) {
+        group->complained = true;
         log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back, trying again: %s.",
                     group->id, strerror(-r));
+    }
 }
 
 bool manager_withdraw_access(struct manager *manager, struct lease *lease) {
@@ -53,9 +55,11 @@ static bool group_has_drained(struct manager *manager, struct lease_group *group
     if (!group->withdrawn || (known && known->open))
         return false;
     int status = manager_ask_kernel(manager, group->id);
-    if (status < 0)
+    if (status < 0 && !group->complained) {
+        group->complained = true;
         log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
                     strerror(-status));
+    }
     group->drained = status >= 0 && status != NODE_OPEN;
     return group->drained;
 }

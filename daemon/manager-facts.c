@@ -75,6 +75,15 @@ void manager_refresh_node(struct manager *manager, struct group *group) {
         model_update_node(&manager->model, group, &node);
 }
 
+/* A node whose name is gone may still be open; one that the kernel has taken away is not. */
+static void forget_opener(struct manager *manager, struct group *group) {
+    unsigned number_major, number_minor;
+
+    if (!group->node.present &&
+        sysfs_read_node_number(manager->sysfs, group->id, &number_major, &number_minor) == -ENOENT)
+        model_set_open(&manager->model, group, false);
+}
+
 static int read_group(struct manager *manager, uint32_t id) {
     struct listing listing = {.manager = manager, .id = id};
     struct group_facts facts;
@@ -86,6 +95,7 @@ static int read_group(struct manager *manager, uint32_t id) {
     if (!group)
         return 0;
     manager_refresh_node(manager, group);
+    forget_opener(manager, group);
     r = sysfs_read_group(manager->sysfs, id, &facts);
     if (r >= 0)
         model_update_group_facts(&manager->model, group, &facts);
@@ -278,6 +288,8 @@ static void handle_vfio_event(struct manager *manager, const struct uevent *even
         return;
     struct group *group = model_group(&manager->model, id);
     /* The kernel drops a user's claim without a word when the last VFIO device goes. */
+    if (event->action == UEVENT_REMOVE && group)
+        model_set_open(&manager->model, group, false);
     if (event->action == UEVENT_REMOVE && group && group->lease &&
         group->lease->state == LEASE_ACTIVE)
         manager_end_lease(manager, group->lease, LEASE_END_DEVICE_GONE);
@@ -339,8 +351,6 @@ void manager_handle_node_event(enum node_event event, uint32_t id, void *userdat
         return;
     if (event == NODE_EVENT_CHANGED)
         manager_refresh_node(manager, group);
-    else if (event == NODE_EVENT_OPENED || !group->open_unseen)
+    else
         model_set_open(&manager->model, group, event == NODE_EVENT_OPENED);
-    if (event == NODE_EVENT_OPENED)
-        group->open_unseen = false;
 }

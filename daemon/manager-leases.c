@@ -197,8 +197,9 @@ static void take_kernel_answer(struct manager *manager, struct group *group, int
         log_message(LOG_WARNING, "The kernel says that group %u is not viable, the model says it is.",
                     group->id);
     } else if (status == NODE_OPEN) {
-        group->open_unseen = !group->open;
+        bool unseen = !group->open || group->open_unseen;
         model_set_open(&manager->model, group, true);
+        group->open_unseen = unseen;
     } else if (status == NODE_ABSENT) {
         model_update_node(&manager->model, group, &(struct node_facts){0});
     }
@@ -323,6 +324,9 @@ static void undo_grant(struct manager *manager, struct lease *lease) {
             model_set_lease(&manager->model, group, withdrawn ? NULL : lease);
     }
     if (!withdrawn) {
+        record_grant(manager, lease);
+        if (manager->listener)
+            manager->listener->lease_added(lease, manager->listener_data);
         manager_start_draining(manager, lease, LEASE_END_RELEASED);
         return;
     }
@@ -395,7 +399,10 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
     int r = read_facts_again(manager, claim, refusal);
 
     if (r != OUTCOME_OK) {
-        log_message(LOG_WARNING, "%s", refusal->text ?: "");
+        /* The groups may be gone: the record goes without them. */
+        struct claim unread = *claim;
+        unread.n_groups = 0;
+        manager_record_denial(manager, &unread, REASON_NONE, NULL, refusal->text);
         return r;
     }
     for (unsigned attempt = 0; attempt < 2; attempt++) {
@@ -413,6 +420,7 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
             return grant_or_refuse(manager, claim, &verdict, ret_lease, refusal);
         if (refusal->outcome)
             break;
+        manager_settle(manager);
     }
     if (!refusal->text)
         refuse(refusal, OUTCOME_NOT_VIABLE, "The kernel does not agree with the model; try again.");

@@ -282,7 +282,9 @@ static void on_names(int result, const char *output, size_t size, void *userdata
     forget_load(load);
     if (manager->policy_load_again) {
         manager->policy_load_again = false;
-        (void)manager_load_policy(manager);
+        int r = manager_load_policy(manager);
+        if (r < 0)
+            reject_unnamed(manager, r);
     } else if (manager->reloading) {
         manager->reloading = false;
         (void)sd_notify(false, "READY=1");

@@ -20,7 +20,8 @@ static size_t count_members(struct manager *manager, const struct lease_group *g
     return n;
 }
 
-/* The group that most of them are in, if it is nobody's. */
+/* The group that most of them are in, if it is nobody's and has no one else in it: a group that was
+ * formed anew was judged by nobody. */
 static struct group *find_by_members(struct manager *manager, const struct lease_group *granted) {
     struct group *best = NULL;
     size_t most = 0;
@@ -29,7 +30,7 @@ static struct group *find_by_members(struct manager *manager, const struct lease
         struct device *device = model_device(&manager->model, *path);
         struct group *group = device ? device->group : NULL;
         size_t n = group && !group->lease ? count_members(manager, granted, group) : 0;
-        if (n > most)
+        if (n > most && n == group->n_members)
             most = n, best = group;
     }
     return best;
@@ -85,6 +86,22 @@ static void recover_lease(struct manager *manager, struct lease *lease) {
     }
 }
 
+static void record_orphan(struct manager *manager, const struct group *group, bool withdrawn) {
+    const struct node_entry *entry = &group->node.entries[0];
+    _cleanup_(freep) char *text = string_format(
+        "Group %u: a lease whose state was lost ended; its access to /dev/vfio/%u was %s.",
+        group->id, group->id, withdrawn ? "taken back" : "found and could not be taken back");
+
+    audit_write(manager->audit,
+                &(struct audit_event){.kind = AUDIT_ENDED,
+                                      .message = text,
+                                      .groups = &group->id,
+                                      .n_groups = 1,
+                                      .uid = entry->is_group ? AUDIT_UID_NONE : entry->id,
+                                      .claimant_uid = AUDIT_UID_NONE,
+                                      .reason = lease_end_to_string(LEASE_END_NOT_RECOVERED)});
+}
+
 /* Where the state of a lease was lost, its access is left over: a named user on a node that no lease
  * covers. */
 static void withdraw_orphans(struct manager *manager) {
@@ -92,8 +109,7 @@ static void withdraw_orphans(struct manager *manager) {
         if (group->lease || !group->node.present || !group->node.n_entries)
             continue;
         int r = node_withdraw(manager->sysfs, group->id);
-        log_message(LOG_WARNING, "Access to /dev/vfio/%u that no lease covers was %s.", group->id,
-                    r < 0 ? "found and could not be taken back" : "taken back");
+        record_orphan(manager, group, r >= 0);
         manager_refresh_node(manager, group);
     }
 }

@@ -25,7 +25,9 @@ static void report_conflict(struct manager *manager, struct group *group, const 
                                     .lease = lease ? lease->id : 0,
                                     .uid = lease ? lease->holder : AUDIT_UID_NONE,
                                     .claimant_uid = lease ? lease->claimant : AUDIT_UID_NONE,
+                                    .pid = lease ? lease->pid : 0,
                                     .unit = lease ? lease->unit : NULL,
+                                    .sender = lease ? lease->sender : NULL,
                                     .rule = lease ? lease->rule : NULL,
                                     .reason = reason,
                                 });
@@ -74,6 +76,8 @@ static void check_joined(struct manager *manager, struct group *group, struct de
     if (member->join_reported || (granted && strings_contain(granted->devices, member->path)))
         return;
     member->join_reported = true;
+    if (member->role == ROLE_KERNEL)
+        member->conflict_driver = member->driver; /* said here, once */
     _cleanup_(freep) char *text = string_format(
         "Device %s joined group %u, which uid %u owns (lease %llu).", member->name, group->id,
         group->lease->holder, (unsigned long long)group->lease->id);

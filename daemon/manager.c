@@ -86,7 +86,8 @@ static void on_drain(struct ev_loop *loop, ev_timer *timer, int events) {
 static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events) {
     struct manager *manager = watcher->data;
 
-    if (manager->listener && model_has_changes(&manager->model)) {
+    if (manager->listener && (manager->changed || model_has_changes(&manager->model))) {
+        manager->changed = false;
         manager->listener->publish(manager->listener_data);
         model_forget_changes(&manager->model);
     }
@@ -119,6 +120,7 @@ static void on_symbols(int result, const char *output, size_t size, void *userda
     if (model != manager->kernel_model)
         log_message(LOG_NOTICE, "By its symbols, the model of this kernel is %s.", output);
     manager->kernel_model = model;
+    manager->changed = true;
 }
 
 /* Cached for this boot; else guessed by the release until a worker has read the symbols. */

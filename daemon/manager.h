@@ -72,6 +72,7 @@ struct manager {
     ev_io uevent_input, node_input;
     ev_timer tick, expiry, drain;
     ev_prepare turn;
+    bool changed;     /* something that no list of changes shows */
     bool tick_passed; /* since the service manager was last told that all is well */
 
     const struct manager_listener *listener;

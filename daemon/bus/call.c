@@ -122,8 +122,11 @@ int call_fail(struct call *call, enum outcome outcome, const char *format, ...) 
     va_list arguments;
 
     va_start(arguments, format);
-    (void)sd_bus_reply_method_errorfv(call->message, outcome_error_name(outcome), format, arguments);
+    int r = sd_bus_reply_method_errorfv(call->message, outcome_error_name(outcome), format,
+                                        arguments);
     va_end(arguments);
+    if (r < 0)
+        (void)sd_bus_reply_method_errno(call->message, r, NULL);
     return CALL_DONE;
 }
 

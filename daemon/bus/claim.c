@@ -206,6 +206,13 @@ static int answer_grant(struct call *call, struct lease *lease) {
     return r;
 }
 
+static int refuse_unsettled(struct call *call, const struct claim *claim) {
+    static const char text[] = "udev has not finished with the node in time; try again.";
+
+    manager_record_denial(call->bus->manager, claim, REASON_NO_NODE, NULL, text);
+    return call_fail(call, OUTCOME_NOT_VIABLE, "%s", text);
+}
+
 int run_claim(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     _cleanup_(refusal_done) struct refusal refusal = {0};
@@ -226,9 +233,7 @@ int run_claim(struct call *call) {
         return answer_grant(call, lease);
     if (r == -EAGAIN) {
         r = call_try_again(call);
-        return r != CALL_PROCEEDS ? r
-                                  : call_fail(call, OUTCOME_NOT_VIABLE,
-                                              "udev has not finished with the node in time.");
+        return r != CALL_PROCEEDS ? r : refuse_unsettled(call, &question.claim);
     }
     return answer_refusal(call, r, &refusal);
 }
@@ -243,7 +248,15 @@ int call_release(struct call *call, struct lease *lease) {
         if (r != CALL_PROCEEDS)
             return r;
     }
-    manager_end_lease(call->bus->manager, lease, LEASE_END_RELEASED);
+    struct manager *manager = call->bus->manager;
+    uint64_t id = lease->id;
+    manager_end_lease(manager, lease, LEASE_END_RELEASED);
+    lease = lease_book_find(&manager->leases, id);
+    if (lease && !manager_withdraw_access(manager, lease))
+        return call_fail(call, OUTCOME_NOT_VIABLE,
+                         "Access of lease %llu could not be taken back yet; it is tried again until "
+                         "it is.",
+                         (unsigned long long)id);
     int r = sd_bus_reply_method_return(call->message, NULL);
     return r < 0 ? r : CALL_DONE;
 }

@@ -153,7 +153,7 @@ static void handle_held(struct identity *identity) {
         (void)sd_bus_message_rewind(identity->held[i], true);
         int r = sd_bus_enqueue_for_read(identity->bus->connection, identity->held[i]);
         if (r < 0)
-            log_message(LOG_ERR, "A call could not be handled: %s.", strerror(-r));
+            (void)sd_bus_reply_method_errno(identity->held[i], r, NULL);
         sd_bus_message_unref(identity->held[i]);
     }
     identity->n_held = 0;

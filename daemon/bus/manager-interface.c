@@ -80,9 +80,10 @@ static int run_find_group(struct call *call) {
     r = target_find(call->bus->manager, target, &group, &device, &refusal);
     if (r != OUTCOME_OK)
         return call_fail(call, refusal.outcome, "%s", refusal.text ?: "");
+    _cleanup_(freep) char *name = group ? NULL : text_escape(device->name);
     if (!group)
         return call_fail(call, OUTCOME_NOT_VIABLE, "Device %s has no IOMMU group, or none yet.",
-                         device->name);
+                         name ?: "?");
     r = sd_bus_reply_method_return(call->message, "o", bus_group_path(group->id, path));
     return r < 0 ? r : CALL_DONE;
 }

@@ -131,7 +131,8 @@ static void publish_device(struct bus *bus, struct device *device) {
         return;
     if (!device->exported) {
         device->exported = true;
-        emit_added(bus, path, BUS_DEVICE_INTERFACE);
+        if (bus->manager->model.n_devices <= BUS_DEVICES_MAX)
+            emit_added(bus, path, BUS_DEVICE_INTERFACE);
         return;
     }
     add_name(&names, device->changes & DEVICE_DRIVER, "Driver");
@@ -251,7 +252,10 @@ static void lease_ended(struct lease *lease, void *userdata) {
 
 static void conflict(const struct group *group, const char *device, const char *driver,
                      const char *text, void *userdata) {
-    bus_emit(userdata, "Conflict", "usss", group->id, device, driver, text);
+    _cleanup_(freep) char *shown_device = text_escape(device);
+    _cleanup_(freep) char *shown_text = text_is_printable(text) ? strdup(text) : text_escape(text);
+
+    bus_emit(userdata, "Conflict", "usss", group->id, shown_device ?: "", driver, shown_text ?: "");
 }
 
 static void policy_reloaded(bool ok, const char *text, void *userdata) {

@@ -78,21 +78,20 @@ static int fill(sd_bus_message *message, const struct manager *manager, struct t
                 struct refusal *refusal) {
     size_t limit = targets_limit(manager), n = 0;
     const char *target;
-    int r;
+    int r, outcome = OUTCOME_OK;
 
     while ((r = sd_bus_message_read_basic(message, 's', &target)) > 0) {
         if (n++ == limit)
             return refuse(refusal, OUTCOME_INVALID_OPTION,
                           "A call takes at most %zu targets; split it.", limit);
-        r = add_target(manager, target, targets, refusal);
-        if (r != OUTCOME_OK)
-            return r;
+        if (outcome == OUTCOME_OK)
+            outcome = add_target(manager, target, targets, refusal);
     }
     if (r < 0)
         return r;
     if (!n)
         return refuse(refusal, OUTCOME_INVALID_OPTION, "No target is named.");
-    return OUTCOME_OK;
+    return outcome;
 }
 
 int targets_read(sd_bus_message *message, const struct manager *manager, struct targets *ret,

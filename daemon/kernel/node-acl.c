@@ -34,6 +34,13 @@ static bool entry_allows(acl_entry_t entry) {
            acl_get_perm(permissions, ACL_READ) != 0 || acl_get_perm(permissions, ACL_WRITE) != 0;
 }
 
+static bool entry_is_full(acl_entry_t entry) {
+    acl_permset_t permissions;
+
+    return acl_get_permset(entry, &permissions) >= 0 &&
+           acl_get_perm(permissions, ACL_READ) == 1 && acl_get_perm(permissions, ACL_WRITE) == 1;
+}
+
 static int add_named(acl_entry_t entry, acl_tag_t tag, struct node_facts *facts) {
     _cleanup_(qualifier_freep) void *qualifier = acl_get_qualifier(entry);
 
@@ -47,11 +54,17 @@ static int add_named(acl_entry_t entry, acl_tag_t tag, struct node_facts *facts)
         .is_group = tag == ACL_GROUP,
         .id = *(id_t *)qualifier,
         .access = entry_allows(entry),
+        .full = entry_is_full(entry),
     };
     return 0;
 }
 
-static int add_entry(acl_entry_t entry, struct node_facts *facts, bool *mask_allows) {
+/* What the mask leaves: everything where there is none. */
+struct mask {
+    bool allows, full;
+};
+
+static int add_entry(acl_entry_t entry, struct node_facts *facts, struct mask *mask) {
     acl_tag_t tag;
 
     if (acl_get_tag_type(entry, &tag) < 0)
@@ -64,7 +77,7 @@ static int add_entry(acl_entry_t entry, struct node_facts *facts, bool *mask_all
     else if (tag == ACL_GROUP_OBJ)
         facts->group_access = allows;
     else if (tag == ACL_MASK)
-        *mask_allows = allows;
+        *mask = (struct mask){.allows = allows, .full = entry_is_full(entry)};
     else
         facts->other_access = allows;
     return 0;
@@ -73,23 +86,23 @@ static int add_entry(acl_entry_t entry, struct node_facts *facts, bool *mask_all
 /* What the entries give, without what the mask takes away. A mask of r-- over an entry of -w- is
  * taken to allow: nobody writes such a thing, and it errs on the safe side. */
 static int read_entries(acl_t acl, struct node_facts *facts) {
-    bool mask_allows = true;
+    struct mask mask = {.allows = true, .full = true};
     acl_entry_t entry;
     int r, which = ACL_FIRST_ENTRY;
 
     while ((r = acl_get_entry(acl, which, &entry)) > 0) {
-        r = add_entry(entry, facts, &mask_allows);
+        r = add_entry(entry, facts, &mask);
         if (r < 0)
             return r;
         which = ACL_NEXT_ENTRY;
     }
     if (r < 0)
         return -errno;
-    if (mask_allows)
-        return 0;
-    facts->group_access = false;
-    for (size_t i = 0; i < facts->n_entries; i++)
-        facts->entries[i].access = false;
+    facts->group_access = facts->group_access && mask.allows;
+    for (size_t i = 0; i < facts->n_entries; i++) {
+        facts->entries[i].access = facts->entries[i].access && mask.allows;
+        facts->entries[i].full = facts->entries[i].full && mask.full;
+    }
     return 0;
 }
 

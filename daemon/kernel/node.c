@@ -100,7 +100,7 @@ static int verify(int node, uid_t uid) {
             continue;
         if (facts.entries[i].is_group || facts.entries[i].id != uid)
             return -EIO;
-        held = true;
+        held = facts.entries[i].full;
     }
     return held ? 0 : -EIO;
 }
@@ -111,9 +111,7 @@ int node_grant(int sysfs, uint32_t id, uid_t uid) {
 
     if (node < 0)
         return node == -ENOENT ? -ENODEV : node;
-    if (uid == 0)
-        return 0;
-    int r = node_acl_grant(node, status.st_uid, uid);
+    int r = uid ? node_acl_grant(node, status.st_uid, uid) : node_acl_clear(node, status.st_uid);
     return r < 0 ? r : verify(node, uid);
 }
 

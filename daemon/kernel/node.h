@@ -16,8 +16,8 @@ int node_read(int sysfs, uint32_t id, struct node_facts *ret);
 /* udev has finished with the node: /run/udev/data/cMAJ:MIN exists, or no udev runs. */
 bool node_settled(int sysfs, uint32_t id);
 
-/* Gives uid an entry rw- with an explicit mask rw-, and reads it back. Root needs none: 0 and
- * nothing is written. -ENODEV if the node is not the group's; -EIO if it did not hold. */
+/* Gives uid an entry rw- with an explicit mask rw-, and reads it back. Root needs none: the
+ * minimal ACL is written. -ENODEV if the node is not the group's; -EIO if it did not hold. */
 int node_grant(int sysfs, uint32_t id, uid_t uid);
 
 /* Writes the minimal ACL (owner, group, other as 0600), and reads it back. 0 also if the node is

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/device.h"
 
+#include "util/pci-class.h"
 #include "util/string.h"
 
 bool device_is_bridge(const struct device *device) {
-    /* Host, PCI-to-PCI, CardBus, semi-transparent: the others (ISA, RACEway, …) are devices. */
-    static const uint32_t classes[] = {0x0600, 0x0604, 0x0607, 0x0609};
-
-    for (size_t i = 0; i < ELEMENTS_OF(classes); i++)
-        if (device->has_ids && device->class >> 8 == classes[i])
-            return true;
-    return false;
+    return device->has_ids && pci_class_is_bridge(device->class);
 }
 
 bool device_has_function_reset(const struct device *device) {

@@ -37,6 +37,8 @@ static char *policy_text(const struct finding *finding, const struct verdict_req
         if (finding->rule->max_ttl && request->ttl > finding->rule->max_ttl)
             return string_format("Rule \"%s\" allows a ttl of at most %u seconds.", rule,
                                  finding->rule->max_ttl);
+        if (!request->lifetime)
+            return string_format("Rule \"%s\" and the others leave no lifetime in common.", rule);
         return string_format("Rule \"%s\" does not allow lifetime %s; ask for another one.", rule,
                              policy_lifetime_to_string(request->lifetime));
     case REASON_DELEGATE_DENIED:

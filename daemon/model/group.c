@@ -32,7 +32,7 @@ bool node_open_to(const struct node_facts *node, uid_t holder) {
     for (unsigned i = 0; i < node->n_entries; i++) {
         const struct node_entry *entry = &node->entries[i];
         if (!entry->is_group && entry->id == holder)
-            return entry->access;
+            return entry->full;
     }
     return false;
 }

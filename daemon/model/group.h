@@ -25,6 +25,7 @@ struct node_entry {
     bool is_group;
     uint32_t id;
     bool access; /* may read or write */
+    bool full;   /* may read and write */
 };
 
 /* /dev/vfio/N, as it was last looked at. */

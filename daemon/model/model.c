@@ -321,8 +321,6 @@ void model_update_node(struct model *model, struct group *group, const struct no
         return;
     if (node->present != group->node.present)
         group->was_leased = group->lease != NULL;
-    if (!node->present)
-        group->open = false;
     group->node = *node;
     model_touch_group(model, group);
 }
@@ -331,6 +329,7 @@ void model_set_open(struct model *model, struct group *group, bool open) {
     if (group->open == open)
         return;
     group->open = open;
+    group->open_unseen = false;
     group->foreign_reported = false;
     model_touch_group(model, group);
 }

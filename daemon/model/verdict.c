@@ -157,6 +157,18 @@ static void judge_terms(struct court *court) {
     }
 }
 
+/* Rules that leave no lifetime in common allow no claim, whatever it asks for. */
+static void judge_common_lifetime(struct court *court) {
+    const struct verdict_request *request = court->request;
+    const struct verdict *verdict = court->verdict;
+
+    if (!request->lifetime && verdict->n_rules && !verdict->terms.lifetimes)
+        find(court, &(struct finding){.reason = REASON_LIFETIME_DENIED,
+                                      .blocks = true,
+                                      .group = request->n_groups ? request->groups[0] : NULL,
+                                      .rule = verdict->rules[0]});
+}
+
 static void judge_group_policy(struct court *court, const struct group *group) {
     bool decided = false;
 
@@ -257,6 +269,7 @@ static void judge(struct court *court) {
     for (size_t i = 0; i < request->n_groupless; i++)
         judge_device_policy(court, request->groupless[i]);
     judge_terms(court);
+    judge_common_lifetime(court);
     for (size_t i = 0; i < request->n_groups; i++) {
         judge_owner(court, request->groups[i]);
         judge_members(court, request->groups[i]);

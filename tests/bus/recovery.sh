@@ -151,6 +151,13 @@ head -c 65536 /dev/urandom > "$state"
 starts_with "random bytes"
 printf '[%.0s' {1..100000} > "$state"
 starts_with "very deep"
+echo garbage > "$state"
+setfacl -m u:1001:rw,m:rw /dev/vfio/9
+works "a lease whose state was lost: the daemon starts" service start
+fails "its access is taken back" can_open alice 9
+works "and its end is on record" grep -qE "DMAOWND_EVENT=ended DMAOWND_GROUP=9 .*DMAOWND_REASON=not-recovered" "$log"
+service kill > /dev/null
+cp /run/saved "$state"
 rm "$state"; mkdir "$state"
 works "a directory: the daemon starts or says why" bash -c "'$FAKEKERNEL/fakectl' service start dmaownd || tail -n 3 $log | grep -qi state"
 service kill > /dev/null

@@ -95,6 +95,8 @@ becomes "all is as before" "true " verdict alice 11
 # ---- The node under a live lease
 chmod 0600 /dev/vfio/7
 eventually "a chmod is repaired" can_open alice 7
+chmod 0640 /dev/vfio/7
+eventually "one that leaves reading only, too" can_open alice 7
 chmod 0666 /dev/vfio/7
 within can_open alice 7
 becomes "a node opened to all is closed again" "660" stat -c %a /dev/vfio/7

@@ -297,7 +297,7 @@ END_TEST
 
 /* ---- The node -------------------------------------------------------------------------------- */
 
-#define USER_ENTRY(uid, may) {.id = (uid), .access = (may)}
+#define USER_ENTRY(uid, may) {.id = (uid), .access = (may), .full = (may)}
 #define GROUP_ENTRY(gid, may) {.is_group = true, .id = (gid), .access = (may)}
 #define ENTRIES(...) .entries = {__VA_ARGS__}
 

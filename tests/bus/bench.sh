@@ -6,7 +6,7 @@
 start
 policy "$(cat "$top_srcdir/tests/benchmark/policy.json")"
 works "its policy" manager Reload
-output=$("$top_builddir/tests/benchmark/latency" "$DBUS_SYSTEM_BUS_ADDRESS" 3 2>&1 || :)
+output=$("$top_builddir/tests/benchmark/latency" "$DBUS_SYSTEM_BUS_ADDRESS" 50 2>&1 || :)
 for row in noop explain claim.release node; do
     like "$row" "$output" "$row [0-9.]+ [0-9.]+"
 done

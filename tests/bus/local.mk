@@ -7,7 +7,6 @@ check_PROGRAMS += %D%/caller
 %C%_caller_LDADD = $(SYSTEMD_LIBS)
 
 BUS_TESTS = \
-	%D%/bench.sh \
 	%D%/claim.sh \
 	%D%/ctl.sh \
 	%D%/journal.sh \

@@ -407,7 +407,7 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
     }
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         struct verdict_request request = manager_request(manager, claim);
-        __attribute__((cleanup(verdict_done))) struct verdict verdict = {0};
+        _cleanup_(verdict_done) struct verdict verdict = {0};
         verdict_reach(&request, &verdict);
         if (verdict.out_of_memory)
             return -ENOMEM;

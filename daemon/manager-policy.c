@@ -244,7 +244,7 @@ static void reject_vanished(struct manager *manager) {
 
 static void load_with_names(struct manager *manager, struct policy_load *load) {
     struct policy_names names = {.user = known_user, .group = known_group, .userdata = load};
-    __attribute__((cleanup(policy_report_done))) struct policy_report report = {0};
+    _cleanup_(policy_report_done) struct policy_report report = {0};
     struct policy *policy = NULL;
     int r = policy_load(manager->options.config_directory, &names, &policy, &report);
 

@@ -3,7 +3,6 @@
  * Runs after each batch of facts and before anybody is judged by them. */
 #include "manager.h"
 
-#include <errno.h>
 #include <syslog.h>
 
 #include "util/string.h"

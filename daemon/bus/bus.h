@@ -84,6 +84,12 @@ int bus_add_groups(struct bus *bus);
 int bus_add_devices(struct bus *bus);
 int bus_add_leases(struct bus *bus);
 
+/* Head of a property's getter, in sd-bus's signature: get_NAME. */
+#define GETTER(name)                                                                               \
+    static int get_##name(sd_bus *connection, const char *path, const char *interface,             \
+                          const char *property, sd_bus_message *reply, void *userdata,             \
+                          sd_bus_error *error)
+
 /* ---- what changed (publish.c) */
 
 extern const struct manager_listener bus_listener;

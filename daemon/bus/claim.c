@@ -112,7 +112,7 @@ static int append_findings(sd_bus_message *reply, const struct verdict *verdict,
 
 static int answer_explain(struct call *call, const struct claim *claim) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    __attribute__((cleanup(verdict_done))) struct verdict verdict = {0};
+    _cleanup_(verdict_done) struct verdict verdict = {0};
     struct verdict_request request = manager_request(call->bus->manager, claim);
 
     verdict_reach(&request, &verdict);

@@ -5,11 +5,6 @@
 #include "bus/bus.h"
 #include "util/string.h"
 
-#define GETTER(name)                                                                               \
-    static int get_##name(sd_bus *connection, const char *path, const char *interface,             \
-                          const char *property, sd_bus_message *reply, void *userdata,             \
-                          sd_bus_error *error)
-
 static int find_device(sd_bus *connection, const char *path, const char *interface, void *userdata,
                        void **ret_found, sd_bus_error *error) {
     const struct bus *bus = userdata;

@@ -7,11 +7,6 @@
 #include "bus/claim.h"
 #include "bus/identity.h"
 
-#define GETTER(name)                                                                               \
-    static int get_##name(sd_bus *connection, const char *path, const char *interface,             \
-                          const char *property, sd_bus_message *reply, void *userdata,             \
-                          sd_bus_error *error)
-
 /* Getters need the lease and the bus, and sd-bus hands over one pointer: the lease that was found
  * last is kept in the bus. */
 static int find_lease(sd_bus *connection, const char *path, const char *interface, void *userdata,

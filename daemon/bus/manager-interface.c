@@ -139,48 +139,36 @@ METHOD(unsupported)
 
 /* ---- properties */
 
-static int get_version(sd_bus *connection, const char *path, const char *interface,
-                       const char *property, sd_bus_message *reply, void *userdata,
-                       sd_bus_error *error) {
+GETTER(version) {
     return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
 }
 
-static int get_policy_generation(sd_bus *connection, const char *path, const char *interface,
-                                 const char *property, sd_bus_message *reply, void *userdata,
-                                 sd_bus_error *error) {
+GETTER(policy_generation) {
     const struct bus *bus = userdata;
 
     return sd_bus_message_append(reply, "t", bus->manager->policy_generation);
 }
 
-static int get_policy_files(sd_bus *connection, const char *path, const char *interface,
-                            const char *property, sd_bus_message *reply, void *userdata,
-                            sd_bus_error *error) {
+GETTER(policy_files) {
     const struct bus *bus = userdata;
     const struct policy *policy = bus->manager->policy;
 
     return sd_bus_message_append_strv(reply, policy ? (char **)policy_files(policy) : NULL);
 }
 
-static int get_group_count(sd_bus *connection, const char *path, const char *interface,
-                           const char *property, sd_bus_message *reply, void *userdata,
-                           sd_bus_error *error) {
+GETTER(group_count) {
     const struct bus *bus = userdata;
 
     return sd_bus_message_append(reply, "u", (uint32_t)bus->manager->model.n_groups);
 }
 
-static int get_lease_count(sd_bus *connection, const char *path, const char *interface,
-                           const char *property, sd_bus_message *reply, void *userdata,
-                           sd_bus_error *error) {
+GETTER(lease_count) {
     const struct bus *bus = userdata;
 
     return sd_bus_message_append(reply, "u", (uint32_t)bus->manager->leases.n_leases);
 }
 
-static int get_kernel_model(sd_bus *connection, const char *path, const char *interface,
-                            const char *property, sd_bus_message *reply, void *userdata,
-                            sd_bus_error *error) {
+GETTER(kernel_model) {
     const struct bus *bus = userdata;
 
     return sd_bus_message_append(reply, "s",

@@ -4,6 +4,7 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/features.c daemon/kernel/features.h \
 	daemon/kernel/node-acl.c daemon/kernel/node-acl.h \
 	daemon/kernel/node-watch.c daemon/kernel/node.c daemon/kernel/node.h \
+	daemon/kernel/openers.c daemon/kernel/openers.h \
 	daemon/kernel/path.c daemon/kernel/path.h \
 	daemon/kernel/process.c daemon/kernel/process.h \
 	daemon/kernel/sysfs-list.c daemon/kernel/sysfs.c daemon/kernel/sysfs.h \

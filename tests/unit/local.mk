@@ -31,7 +31,7 @@ layer_test_libraries = \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-features %D%/test-node %D%/test-process %D%/test-state \
+	%D%/test-audit %D%/test-features %D%/test-node %D%/test-openers %D%/test-process %D%/test-state \
 	%D%/test-sysfs %D%/test-uevent %D%/test-util
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
@@ -42,6 +42,8 @@ tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
 tests_unit_test_node_LDADD = $(layer_test_libraries)
+tests_unit_test_openers_SOURCES = %D%/test-openers.c %D%/tree.h
+tests_unit_test_openers_LDADD = $(layer_test_libraries)
 tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h
 tests_unit_test_process_LDADD = $(layer_test_libraries)
 tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -71,6 +72,21 @@ START_TEST(test_open_nothing) {
     int pidfd;
 
     ck_assert_int_eq(process_open(numbers[_i], &pidfd), -ESRCH);
+}
+END_TEST
+
+static void *open_own_thread(void *result) {
+    *(int *)result = process_open((pid_t)syscall(SYS_gettid), &(int){-1});
+    return NULL;
+}
+
+START_TEST(test_open_thread) {
+    pthread_t thread;
+    int result = 0;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, open_own_thread, &result), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(result, -ESRCH);
 }
 END_TEST
 
@@ -182,6 +198,7 @@ int main(void) {
 
     tcase_add_test(all, test_open);
     tcase_add_loop_test(all, test_open_nothing, 0, 4);
+    tcase_add_test(all, test_open_thread);
     tcase_add_test(all, test_no_pidfd);
     tcase_add_test(all, test_large_fdinfo);
     tcase_add_test(all, test_owner);

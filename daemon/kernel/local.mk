@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LIBRARIES += daemon/kernel/libkernel.a
 daemon_kernel_libkernel_a_SOURCES = \
+	daemon/kernel/driver-switch.c daemon/kernel/driver-switch.h \
 	daemon/kernel/features.c daemon/kernel/features.h \
 	daemon/kernel/node-acl.c daemon/kernel/node-acl.h \
 	daemon/kernel/node-watch.c daemon/kernel/node.c daemon/kernel/node.h \

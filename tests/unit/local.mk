@@ -31,13 +31,15 @@ layer_test_libraries = \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-features %D%/test-node %D%/test-openers %D%/test-process %D%/test-state \
-	%D%/test-sysfs %D%/test-uevent %D%/test-util
+	%D%/test-audit %D%/test-driver-switch %D%/test-features %D%/test-node %D%/test-openers \
+	%D%/test-process %D%/test-state %D%/test-sysfs %D%/test-uevent %D%/test-util
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
 endif
 tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
 tests_unit_test_audit_LDADD = $(layer_test_libraries)
+tests_unit_test_driver_switch_SOURCES = %D%/test-driver-switch.c %D%/tree.h
+tests_unit_test_driver_switch_LDADD = $(layer_test_libraries)
 tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h

@@ -323,7 +323,7 @@ START_TEST(test_read_broken) {
     static const char *const outputs[] = {
         "node 812 - /bin/a",      "node 812 -\n",        "node 812\n", "node\n",
         "node x - /bin/a\n",      "other 812 - /bin/a\n", " 812 - a\n", "node  - /bin/a\n",
-        "node 99999999999 - a\n",
+        "node 99999999999 - a\n", "node 812  /bin/a\n",
     };
     char *untouched[] = {NULL}, **texts = untouched;
 

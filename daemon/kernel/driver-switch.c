@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/driver-switch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "util/fd.h"
+#include "util/string.h"
+
+/* One write: the kernel takes each for a command of its own. */
+static int attribute_write(int sysfs, const char *path, const char *text) {
+    _cleanup_(fd_closep) int fd = openat(sysfs, path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    ssize_t written = write(fd, text, strlen(text));
+    if (written < 0)
+        return -errno;
+    return (size_t)written == strlen(text) ? 0 : -EIO;
+}
+
+/* Name of what a link of the device leads to. 1; 0 if there is no such link; -ENOENT without the
+ * device. */
+static int link_name(int sysfs, const char *device_path, const char *link, char ret[NAME_MAX + 1]) {
+    char path[PATH_MAX], target[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/%s", device_path, link) >= sizeof(path))
+        return -ENAMETOOLONG;
+    ssize_t length = link_read(sysfs, path, target, sizeof(target));
+    if (length == -ENOENT)
+        return faccessat(sysfs, device_path, F_OK, 0) < 0 ? -errno : 0;
+    if (length < 0)
+        return (int)length;
+    const char *name = path_basename(target);
+    if (strlen(name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    strcpy(ret, name);
+    return 1;
+}
+
+static int find_driver(int sysfs, const char *device_path, char ret[NAME_MAX + 1]) {
+    return link_name(sysfs, device_path, "driver", ret);
+}
+
+int driver_unbind(int sysfs, const char *device_path) {
+    char path[PATH_MAX], driver[NAME_MAX + 1];
+    int bound = find_driver(sysfs, device_path, driver);
+
+    if (bound <= 0)
+        return bound;
+    if ((size_t)snprintf(path, sizeof(path), "%s/driver/unbind", device_path) >= sizeof(path))
+        return -ENAMETOOLONG;
+    int r = attribute_write(sysfs, path, path_basename(device_path));
+    /* It may have gone in between. */
+    if ((r == -ENODEV || r == -ENOENT) && find_driver(sysfs, device_path, driver) == 0)
+        return 0;
+    return r;
+}
+
+static bool is_name(const char *name) {
+    return *name && !strchr(name, '/') && !string_equal(name, ".") && !string_equal(name, "..");
+}
+
+int driver_bind(int sysfs, const char *bus, const char *name, const char *driver) {
+    char path[PATH_MAX];
+
+    if (!is_name(bus) || !is_name(name) || !is_name(driver))
+        return -EINVAL;
+    if ((size_t)snprintf(path, sizeof(path), "bus/%s/drivers/%s/bind", bus, driver) >= sizeof(path))
+        return -ENAMETOOLONG;
+    return attribute_write(sysfs, path, name);
+}
+
+int driver_rebind(int sysfs, const char *device_path) {
+    char driver[NAME_MAX + 1], bus[NAME_MAX + 1], now[NAME_MAX + 1];
+    int r = find_driver(sysfs, device_path, driver);
+
+    if (r <= 0)
+        return r;
+    r = link_name(sysfs, device_path, "subsystem", bus);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = driver_unbind(sysfs, device_path);
+    if (r < 0)
+        return r;
+    r = driver_bind(sysfs, bus, path_basename(device_path), driver);
+    /* Somebody else may have bound it first: what counts is whose it is. */
+    int bound = find_driver(sysfs, device_path, now);
+    if (bound > 0 && string_equal(now, driver))
+        return 0;
+    return r < 0 ? r : bound < 0 ? bound : -EIO;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Taking a device from its driver and giving it one. All of this can block for as long as somebody
+ * has the device open, and can not be killed then: only for worker processes. Paths are those of
+ * kernel/sysfs.h: below the fd of the sysfs root, "devices/pci0000:00/0000:00:05.0". */
+
+/* 0 when the device has no driver (any more); else what the kernel says. -ENOENT also if there is no
+ * such device. */
+int driver_unbind(int sysfs, const char *device_path);
+
+/* Binds the device called name to a driver of its bus. -EINVAL for a name that can not be one;
+ * -ENOENT: no such driver; -ENODEV: no such device, it has a driver, or the driver does not take it;
+ * other errors are the driver's. */
+int driver_bind(int sysfs, const char *bus, const char *name, const char *driver);
+
+/* Takes the device from its driver and gives it back, which closes what was open of it. 0 if the same
+ * driver has it then, or if it had none. An error of driver_unbind or driver_bind; -EIO if the kernel
+ * reported none, and yet another driver or none has the device. */
+int driver_rebind(int sysfs, const char *device_path);

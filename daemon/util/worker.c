@@ -120,8 +120,8 @@ static _Noreturn void run_child(int output, worker_function *run, void *userdata
     _exit(r < 0 ? (-r & 0xff) : 0);
 }
 
-int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
-                 struct worker **ret) {
+int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_done *done,
+                           void *userdata, struct worker **ret) {
     _cleanup_(worker_freep) struct worker *worker = calloc(1, sizeof(*worker));
     _cleanup_(fd_closep) int output = -1;
     int ends[2];
@@ -150,7 +150,15 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
     ev_io_start(loop, &worker->input);
     ev_timer_init(&worker->limit, on_limit, WORKER_SECONDS_MAX, 0.);
     worker->limit.data = worker;
-    ev_timer_start(loop, &worker->limit);
     *ret = TAKE_POINTER(worker);
     return 0;
+}
+
+int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
+                 struct worker **ret) {
+    int r = worker_start_unlimited(loop, run, done, userdata, ret);
+
+    if (r >= 0)
+        ev_timer_start(loop, &(*ret)->limit);
+    return r;
 }

@@ -25,5 +25,12 @@ typedef void worker_done(int result, const char *output, size_t size, void *user
 /* Starts one. The worker is freed after done was called. */
 int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
                  struct worker **ret);
+
+/* The same without a limit, for what may rightly hang in the kernel for as long as somebody holds a
+ * device (bind, unbind). It can be given up by worker_free like any other, also when the daemon ends:
+ * nobody waits for it then. */
+int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_done *done,
+                           void *userdata, struct worker **ret);
+
 /* Gives up on it: done is not called, and the process is killed if the kernel lets go of it. */
 struct worker *worker_free(struct worker *worker);

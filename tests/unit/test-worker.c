@@ -324,6 +324,35 @@ START_TEST(test_free_leaves_no_zombie) {
 }
 END_TEST
 
+/* Without a limit the loop waits for nothing but its output: were there a timer, the loop would go on
+ * for it. */
+START_TEST(test_unlimited) {
+    siginfo_t status;
+
+    ck_assert_int_eq(worker_start_unlimited(loop, hang, note, NULL, &worker), 0);
+    ev_run(loop, EVRUN_ONCE); /* its output has come */
+    ev_unref(loop);
+    ev_run(loop, 0);
+    ev_ref(loop);
+    ck_assert_uint_eq(answer.calls, 0);
+    ck_assert_ptr_null(worker_free(worker));
+    ev_run(loop, 0);
+    ck_assert_uint_eq(answer.calls, 0);
+    if (waitid(P_ALL, 0, &status, WEXITED) == 0)
+        ck_assert_int_eq(status.si_status, SIGKILL);
+}
+END_TEST
+
+START_TEST(test_unlimited_output) {
+    ck_assert_int_eq(worker_start_unlimited(loop, say, note, (void *)"done", &worker), 0);
+    ev_run(loop, 0);
+    ck_assert_uint_eq(answer.calls, 1);
+    ck_assert_int_eq(answer.result, 0);
+    ck_assert_str_eq(answer.output, "done");
+    assert_no_children();
+}
+END_TEST
+
 START_TEST(test_free_none) {
     ck_assert_ptr_null(worker_free(NULL));
 }
@@ -349,6 +378,8 @@ int main(void) {
     tcase_add_test(all, test_several);
     tcase_add_loop_test(all, test_free_while_it_runs, 0, 2);
     tcase_add_test(all, test_free_leaves_no_zombie);
+    tcase_add_test(all, test_unlimited);
+    tcase_add_test(all, test_unlimited_output);
     tcase_add_test(all, test_free_none);
     suite_add_tcase(suite, all);
     return model_main(suite);

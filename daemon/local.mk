@@ -9,19 +9,22 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/device.c %D%/model/device.h %D%/model/driver-role.c %D%/model/driver-role.h \
 	%D%/model/finding-text.c %D%/model/group.c %D%/model/group.h \
 	%D%/model/lease.c %D%/model/lease.h %D%/model/model.c %D%/model/model.h \
+	%D%/model/node-facts.c %D%/model/node-facts.h \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \
 	%D%/model/verdict.c %D%/model/verdict.h
 daemon_libmanager_a_SOURCES = \
-	%D%/manager.c %D%/manager.h %D%/manager-endings.c %D%/manager-facts.c \
-	%D%/manager-leases.c \
+	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
+	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
 	%D%/util/worker.c %D%/util/worker.h
 daemon_libbus_a_SOURCES = \
 	%D%/bus/bus.h %D%/bus/call.c %D%/bus/call.h %D%/bus/claim.c %D%/bus/claim.h \
 	%D%/bus/connection.c %D%/bus/device-interface.c %D%/bus/group-interface.c \
-	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/lease-interface.c \
+	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h \
+	%D%/bus/lease-interface.c \
 	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
-	%D%/bus/publish.c %D%/bus/targets.c %D%/bus/targets.h
+	%D%/bus/publish.c %D%/bus/revoke.c %D%/bus/targets.c %D%/bus/targets.h \
+	%D%/bus/units.c %D%/bus/units.h
 
 include daemon/kernel/local.mk
 include daemon/record/local.mk

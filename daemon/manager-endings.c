@@ -11,65 +11,13 @@
 /* A copy of a node elsewhere gives no event when it is closed, so a draining group is tried. */
 #define DRAIN_RETRY_SECONDS 1.0
 
-static void withdraw_group(struct manager *manager, struct lease_group *group) {
-    if (group->lost || group->withdrawn)
-        return;
-    int r = node_withdraw(manager->sysfs, group->id);
-    group->withdrawn = r >= 0;
-    if (r < 0 && !group->complained) {
-        group->complained = true;
-        log_message(LOG_ERR, "Access to /dev/vfio/%u could not be taken back, trying again: %s.",
-                    group->id, strerror(-r));
-    }
-}
-
-bool manager_withdraw_access(struct manager *manager, struct lease *lease) {
-    bool withdrawn = true;
-
-    for (size_t i = 0; i < lease->n_groups; i++) {
-        withdraw_group(manager, &lease->groups[i]);
-        withdrawn = withdrawn && (lease->groups[i].lost || lease->groups[i].withdrawn);
-    }
-    return withdrawn;
-}
-
 /* The opens and closes that come of the question itself are nobody's. */
 int manager_ask_kernel(struct manager *manager, uint32_t id) {
-    int status = node_ask_kernel(manager->sysfs, id);
+    int status = node_ask_kernel(manager->sysfs, id, NULL);
 
     if (status == NODE_VIABLE || status == NODE_NOT_VIABLE)
         node_watch_skip(manager->nodes, id);
     return status;
-}
-
-/* Nobody has the group open any more. It stays so: access is gone, and each question is an open of
- * its own, which would come back as an event. */
-static bool group_has_drained(struct manager *manager, struct lease_group *group) {
-    const struct group *known = model_group(&manager->model, group->id);
-
-    if (group->lost || group->drained)
-        return true;
-    withdraw_group(manager, group);
-    /* Somebody was seen to open it and not to close it: no need to ask, and no open of ours in the
-     * way of the device's reset. */
-    if (!group->withdrawn || (known && known->open))
-        return false;
-    int status = manager_ask_kernel(manager, group->id);
-    if (status < 0 && !group->complained) {
-        group->complained = true;
-        log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
-                    strerror(-status));
-    }
-    group->drained = status >= 0 && status != NODE_OPEN;
-    return group->drained;
-}
-
-static bool lease_has_drained(struct manager *manager, struct lease *lease) {
-    bool drained = true;
-
-    for (size_t i = 0; i < lease->n_groups; i++)
-        drained = group_has_drained(manager, &lease->groups[i]) && drained;
-    return drained;
 }
 
 static void record_end(struct manager *manager, const struct lease *lease) {
@@ -83,8 +31,7 @@ static void record_end(struct manager *manager, const struct lease *lease) {
     manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
 }
 
-/* Nobody has it any more: the groups can be granted again. */
-static void finish_lease(struct manager *manager, struct lease *lease) {
+void manager_finish_lease(struct manager *manager, struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
         struct group *group =
             lease->groups[i].lost ? NULL : model_group(&manager->model, lease->groups[i].id);
@@ -98,6 +45,7 @@ static void finish_lease(struct manager *manager, struct lease *lease) {
     for (struct group *gone = manager->model.removed_groups; gone; gone = gone->next_dirty)
         if (gone->lease == lease)
             gone->lease = NULL;
+    manager_stop_draining(manager, lease);
     record_end(manager, lease);
     int r = state_remove(manager->state, lease->id);
     if (r < 0)
@@ -122,8 +70,8 @@ void manager_try_draining(struct manager *manager) {
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         if (lease->state != LEASE_DRAINING)
             continue;
-        if (lease_has_drained(manager, lease))
-            finish_lease(manager, lease);
+        if (manager_drain(manager, lease))
+            manager_finish_lease(manager, lease);
         else
             waiting = true;
     }
@@ -135,6 +83,7 @@ void manager_try_draining(struct manager *manager) {
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
+    manager_stop_keeping(manager, lease);
     int r = state_save(manager->state, lease);
     if (r < 0)
         log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
@@ -146,9 +95,9 @@ void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_
     if (lease->state == LEASE_DRAINING)
         return;
     manager_start_draining(manager, lease, end);
-    manager_arm_expiry(manager);
-    if (lease_has_drained(manager, lease))
-        finish_lease(manager, lease);
+    manager_arm_deadline(manager);
+    if (manager_drain(manager, lease))
+        manager_finish_lease(manager, lease);
     else if (manager->listener)
         manager->listener->lease_changed(lease, manager->listener_data);
 }
@@ -163,14 +112,62 @@ void manager_sender_gone(struct manager *manager, const char *sender, const char
     }
 }
 
-void manager_arm_expiry(struct manager *manager) {
-    uint64_t next = lease_book_next_expiry(&manager->leases), now = now_boottime();
+void manager_unit_stopped(struct manager *manager, const char *unit) {
+    struct lease *lease, *next;
 
-    ev_timer_stop(manager->loop, &manager->expiry);
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        if (lease->state == LEASE_ACTIVE && lease->lifetime == POLICY_LIFETIME_UNIT &&
+            string_equal(lease->kept_unit, unit))
+            manager_end_lease(manager, lease, LEASE_END_UNIT_STOPPED);
+    }
+}
+
+/* On disk before anybody is told: what was announced happens, also after a restart. A later
+ * revocation may be sooner, never later. */
+void manager_revoke(struct manager *manager, struct lease *lease, uint64_t seconds, bool unbind) {
+    uint64_t at = now_boottime() + seconds * 1000000;
+
+    lease->unbind = lease->unbind || unbind;
+    if (lease->state == LEASE_DRAINING) {
+        manager_try_draining(manager);
+        return;
+    }
+    if (!lease->revoke_at || at < lease->revoke_at)
+        lease->revoke_at = at;
+    int r = state_save(manager->state, lease);
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    log_message(LOG_NOTICE, "Lease %llu of uid %u is revoked and ends in %llu s.",
+                (unsigned long long)lease->id, lease->holder, (unsigned long long)seconds);
+    if (manager->listener)
+        manager->listener->lease_revoking(lease, seconds, manager->listener_data);
+    if (seconds == 0)
+        manager_end_lease(manager, lease, LEASE_END_REVOKED);
+    else
+        manager_arm_deadline(manager);
+}
+
+void manager_end_overdue(struct manager *manager) {
+    struct lease *lease, *next;
+    uint64_t now = now_boottime();
+
+    HASH_ITER(by_id, manager->leases.leases, lease, next) {
+        uint64_t deadline = lease_deadline(lease);
+        if (deadline && deadline <= now)
+            manager_end_lease(manager, lease,
+                              deadline == lease->expires ? LEASE_END_EXPIRED : LEASE_END_REVOKED);
+    }
+}
+
+void manager_arm_deadline(struct manager *manager) {
+    uint64_t next = lease_book_next_deadline(&manager->leases), now = now_boottime();
+
+    ev_timer_stop(manager->loop, &manager->deadline);
     if (!next)
         return;
     double seconds = next > now ? (double)(next - now) / 1e6 : 0.;
     /* The loop's clock stands still in suspend, the leases' does not. */
-    ev_timer_set(&manager->expiry, seconds > 60. ? 60. : seconds, 0.);
-    ev_timer_start(manager->loop, &manager->expiry);
+    ev_timer_set(&manager->deadline, seconds > 60. ? 60. : seconds, 0.);
+    ev_timer_start(manager->loop, &manager->deadline);
 }

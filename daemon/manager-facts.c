@@ -65,22 +65,38 @@ static int scan_member(const char *path, void *userdata) {
     return r < 0 && r != -ENOMEM ? take_unreadable_member(listing, path, r) : r;
 }
 
+static void refresh_cdev(struct manager *manager, struct device *device) {
+    struct node_facts node = {0};
+    struct node_name name = node_of_cdev(device->vfio_device ?: "");
+    int r = device->vfio_device ? node_read(manager->sysfs, &name, &node) : 0;
+
+    if (r >= 0)
+        r = model_update_cdev(&manager->model, device, &node);
+    if (r < 0)
+        log_message(LOG_WARNING, "The node of device %s can not be read: %s.", device->name,
+                    strerror(-r));
+}
+
 void manager_refresh_node(struct manager *manager, struct group *group) {
+    struct node_name name = node_of_group(group->id);
     struct node_facts node;
-    int r = node_read(manager->sysfs, group->id, &node);
+    int r = node_read(manager->sysfs, &name, &node);
 
     if (r < 0)
         log_message(LOG_WARNING, "Node of group %u can not be read: %s.", group->id, strerror(-r));
     else
         model_update_node(&manager->model, group, &node);
+    for (struct device *member = group->members; member; member = member->next_member)
+        refresh_cdev(manager, member);
 }
 
 /* A node whose name is gone may still be open; one that the kernel has taken away is not. */
 static void forget_opener(struct manager *manager, struct group *group) {
+    struct node_name name = node_of_group(group->id);
     unsigned number_major, number_minor;
 
-    if (!group->node.present &&
-        sysfs_read_node_number(manager->sysfs, group->id, &number_major, &number_minor) == -ENOENT)
+    if (!group->node.present && sysfs_read_number(manager->sysfs, name.number, &number_major,
+                                                  &number_minor) == -ENOENT)
         model_set_open(&manager->model, group, false);
 }
 
@@ -339,18 +355,29 @@ static void refresh_all_nodes(struct manager *manager) {
     }
 }
 
-void manager_handle_node_event(enum node_event event, uint32_t id, void *userdata) {
-    struct manager *manager = userdata;
-    struct group *group = model_group(&manager->model, id);
+/* Of the cdevs, only their access and their being closed are of interest: an open cdev is nobody's
+ * until it is bound, and then the group's node says so. */
+static void handle_cdev_event(struct manager *manager, enum node_event event,
+                              const char *vfio_device) {
+    struct device *device = model_vfio_device(&manager->model, vfio_device);
 
-    if (event == NODE_EVENT_LOST) {
+    if (event == NODE_EVENT_CLOSED)
+        manager_look_soon(manager);
+    if (event == NODE_EVENT_CHANGED && device)
+        refresh_cdev(manager, device);
+}
+
+void manager_handle_node_event(enum node_event event, uint32_t id, const char *vfio_device,
+                               void *userdata) {
+    struct manager *manager = userdata;
+    struct group *group = vfio_device ? NULL : model_group(&manager->model, id);
+
+    if (event == NODE_EVENT_LOST)
         refresh_all_nodes(manager);
-        return;
-    }
-    if (!group)
-        return;
-    if (event == NODE_EVENT_CHANGED)
+    else if (vfio_device)
+        handle_cdev_event(manager, event, vfio_device);
+    else if (group && event == NODE_EVENT_CHANGED)
         manager_refresh_node(manager, group);
-    else
+    else if (group)
         model_set_open(&manager->model, group, event == NODE_EVENT_OPENED);
 }

@@ -68,6 +68,8 @@ static bool any_lost(const struct lease *lease) {
 }
 
 static void recover_lease(struct manager *manager, struct lease *lease) {
+    enum lease_end end;
+
     for (size_t i = 0; i < lease->n_groups; i++)
         place_moved(manager, lease, &lease->groups[i]);
     _cleanup_(freep) char *message =
@@ -81,16 +83,18 @@ static void recover_lease(struct manager *manager, struct lease *lease) {
         manager_end_lease(manager, lease, lease->end);
     } else if (any_lost(lease)) {
         manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
-    } else if (lease->expires && lease->expires <= now_boottime()) {
-        manager_end_lease(manager, lease, LEASE_END_EXPIRED);
+    } else if (manager_keeper_is_lost(manager, lease, &end)) {
+        manager_end_lease(manager, lease, end);
     }
 }
 
-static void record_orphan(struct manager *manager, const struct group *group, bool withdrawn) {
-    const struct node_entry *entry = &group->node.entries[0];
+static void record_orphan(struct manager *manager, const struct group *group,
+                          const struct node_facts *node, const struct node_name *name,
+                          bool withdrawn) {
+    const struct node_entry *entry = &node->entries[0];
     _cleanup_(freep) char *text = string_format(
-        "Group %u: a lease whose state was lost ended; its access to /dev/vfio/%u was %s.",
-        group->id, group->id, withdrawn ? "taken back" : "found and could not be taken back");
+        "Group %u: a lease whose state was lost ended; its access to %s was %s.", group->id,
+        name->path, withdrawn ? "taken back" : "found and could not be taken back");
 
     audit_write(manager->audit,
                 &(struct audit_event){.kind = AUDIT_ENDED,
@@ -102,14 +106,40 @@ static void record_orphan(struct manager *manager, const struct group *group, bo
                                       .reason = lease_end_to_string(LEASE_END_NOT_RECOVERED)});
 }
 
+/* The node has an entry for somebody, and no lease says so. */
+static bool withdraw_orphan(struct manager *manager, const struct node_name *name,
+                            const struct node_facts *node) {
+    struct node_name iommu = node_of_iommu();
+    int r = node_withdraw(manager->sysfs, name);
+
+    for (unsigned i = 0; i < node->n_entries; i++)
+        if (!node->entries[i].is_group)
+            (void)node_unshare(manager->sysfs, &iommu, node->entries[i].id);
+    return r >= 0;
+}
+
+static void withdraw_orphans_of(struct manager *manager, struct group *group) {
+    struct node_name name = node_of_group(group->id);
+
+    if (group->node.present && group->node.n_entries)
+        record_orphan(manager, group, &group->node, &name,
+                      withdraw_orphan(manager, &name, &group->node));
+    for (struct device *member = group->members; member; member = member->next_member) {
+        if (!member->cdev || !member->cdev->n_entries)
+            continue;
+        name = node_of_cdev(member->vfio_device);
+        record_orphan(manager, group, member->cdev, &name,
+                      withdraw_orphan(manager, &name, member->cdev));
+    }
+}
+
 /* Where the state of a lease was lost, its access is left over: a named user on a node that no lease
  * covers. */
 static void withdraw_orphans(struct manager *manager) {
     for (struct group *group = manager->model.groups; group; group = group->by_id.next) {
-        if (group->lease || !group->node.present || !group->node.n_entries)
+        if (group->lease)
             continue;
-        int r = node_withdraw(manager->sysfs, group->id);
-        record_orphan(manager, group, r >= 0);
+        withdraw_orphans_of(manager, group);
         manager_refresh_node(manager, group);
     }
 }
@@ -119,12 +149,15 @@ void manager_recover(struct manager *manager) {
 
     for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
         place_same(manager, lease);
+    manager_recover_keepers(manager);
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         recover_lease(manager, lease);
     }
+    manager_check_keepers(manager);
+    manager_end_overdue(manager);
     if (manager->lost_leases)
         withdraw_orphans(manager);
     /* What is left is held to its terms: a VFIO driver, the holder's access, no one beside it. */
     manager_settle(manager);
-    manager_arm_expiry(manager);
+    manager_arm_deadline(manager);
 }

@@ -114,25 +114,18 @@ static void check_members(struct manager *manager, struct group *group) {
     }
 }
 
-/* The holder's access is as it was given. */
-static bool node_is_in_order(const struct group *group) {
-    uid_t holder = group->lease->holder;
-
-    return node_open_to(&group->node, holder) && !node_open_to_others(&group->node, holder);
-}
-
 static void repair_node(struct manager *manager, struct group *group) {
     if (group->repairs >= REPAIRS_PER_TICK)
         return;
     group->repairs++;
-    int r = node_grant(manager->sysfs, group->id, group->lease->holder);
+    int r = manager_restore_access(manager, group->lease, group->id);
     manager_refresh_node(manager, group);
-    bool mended = r >= 0 && node_is_in_order(group);
+    bool mended = r >= 0 && manager_access_is_in_order(group);
+    bool cdev = group->lease->interface == LEASE_INTERFACE_CDEV;
     _cleanup_(freep) char *text = string_format(
-        mended ? "The access of uid %u to /dev/vfio/%u was changed by somebody; it was restored."
-               : "The access of uid %u to /dev/vfio/%u was changed by somebody and could not be "
-                 "restored.",
-        group->lease->holder, group->id);
+        "The access of uid %u to %s%u was changed by somebody%s.", lease_node_user(group->lease),
+        cdev ? "the cdevs of group " : "/dev/vfio/", group->id,
+        mended ? "; it was restored" : " and could not be restored");
     report_conflict(manager, group, NULL, NULL, reason_to_string(REASON_NODE_OPEN_TO_OTHERS),
                     text ?: "");
 }
@@ -143,7 +136,7 @@ static void watch_leased(struct manager *manager, struct group *group) {
         return;
     if (!group_has_role(group, ROLE_USER))
         manager_end_lease(manager, group->lease, LEASE_END_DEVICE_GONE);
-    else if (group->node.present && !node_is_in_order(group))
+    else if (!manager_access_is_in_order(group))
         repair_node(manager, group);
 }
 

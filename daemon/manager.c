@@ -66,16 +66,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     audit_flush_denials(manager->audit, now_monotonic());
 }
 
-static void on_expiry(struct ev_loop *loop, ev_timer *timer, int events) {
-    struct manager *manager = timer->data;
-    struct lease *lease, *next;
-    uint64_t now = now_boottime();
-
-    HASH_ITER(by_id, manager->leases.leases, lease, next) {
-        if (lease->state == LEASE_ACTIVE && lease->expires && lease->expires <= now)
-            manager_end_lease(manager, lease, LEASE_END_EXPIRED);
-    }
-    manager_arm_expiry(manager);
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events) {
+    manager_end_overdue(timer->data);
+    manager_arm_deadline(timer->data);
 }
 
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int events) {
@@ -220,12 +213,12 @@ static void init_sources(struct manager *manager) {
     double seconds = tick_seconds();
 
     ev_timer_init(&manager->tick, on_tick, seconds, seconds);
-    ev_timer_init(&manager->expiry, on_expiry, 0., 0.);
+    ev_timer_init(&manager->deadline, on_deadline, 0., 0.);
     ev_timer_init(&manager->drain, on_drain, 0., 0.);
     ev_prepare_init(&manager->turn, on_turn);
     /* Before the bus looks what it has to send. */
     ev_set_priority(&manager->turn, EV_MAXPRI);
-    manager->tick.data = manager->expiry.data = manager->drain.data = manager->turn.data = manager;
+    manager->tick.data = manager->deadline.data = manager->drain.data = manager->turn.data = manager;
 }
 
 static int load_leases(struct manager *manager) {
@@ -249,7 +242,7 @@ int manager_new(struct ev_loop *loop, const struct manager_options *options, str
         return -ENOMEM;
     manager->loop = loop;
     manager->options = *options;
-    manager->sysfs = -1;
+    manager->sysfs = manager->keepers_ended = -1;
     model_init(&manager->model);
     init_sources(manager);
     int r = open_outside(manager);
@@ -261,6 +254,9 @@ int manager_new(struct ev_loop *loop, const struct manager_options *options, str
         return r;
     manager->host.remaps_interrupts = interrupts_are_remapped();
     find_kernel_model(manager);
+    r = manager_start_keepers(manager);
+    if (r < 0)
+        return r;
     start_sources(manager);
     *ret = TAKE_POINTER(manager);
     return 0;
@@ -270,7 +266,7 @@ static void stop_sources(struct manager *manager) {
     ev_io_stop(manager->loop, &manager->uevent_input);
     ev_io_stop(manager->loop, &manager->node_input);
     ev_timer_stop(manager->loop, &manager->tick);
-    ev_timer_stop(manager->loop, &manager->expiry);
+    ev_timer_stop(manager->loop, &manager->deadline);
     ev_timer_stop(manager->loop, &manager->drain);
     ev_prepare_stop(manager->loop, &manager->turn);
 }
@@ -281,6 +277,8 @@ struct manager *manager_free(struct manager *manager) {
     stop_sources(manager);
     manager_cancel_policy_load(manager);
     worker_free(manager->symbols);
+    manager_free_drains(manager);
+    manager_free_keepers(manager);
     lease_book_done(&manager->leases);
     model_done(&manager->model);
     policy_free(manager->policy);

@@ -29,6 +29,7 @@ struct manager_listener {
     void (*publish)(void *userdata);
     void (*lease_added)(struct lease *lease, void *userdata);
     void (*lease_changed)(struct lease *lease, void *userdata);
+    void (*lease_revoking)(const struct lease *lease, uint64_t seconds, void *userdata);
     void (*lease_ended)(struct lease *lease, void *userdata);
     void (*conflict)(const struct group *group, const char *device, const char *driver,
                      const char *text, void *userdata);
@@ -42,6 +43,8 @@ struct manager_options {
     bool foreground;
 };
 
+struct drain;
+struct keeper;
 struct policy_load;
 struct stale;
 
@@ -62,6 +65,9 @@ struct manager {
     struct worker *symbols; /* reads kallsyms */
 
     struct stale *stale; /* what events say is to be read again */
+    struct keeper *keepers; /* what leases live with, by lease */
+    int keepers_ended;      /* epoll of their fds */
+    struct drain *drains;   /* what is under way for leases that drain, by lease */
     unsigned lost_leases; /* whose state could not be read at the start */
     bool lost;           /* … and something could not be noted */
 
@@ -69,8 +75,8 @@ struct manager {
     struct state *state;
     struct uevent_monitor *uevents;
     struct node_watch *nodes;
-    ev_io uevent_input, node_input;
-    ev_timer tick, expiry, drain;
+    ev_io uevent_input, node_input, keeper_input;
+    ev_timer tick, deadline, drain;
     ev_prepare turn;
     bool changed;     /* something that no list of changes shows */
     bool tick_passed; /* since the service manager was last told that all is well */
@@ -99,13 +105,15 @@ int manager_probe_kernel(const char *state_directory);
 int manager_scan(struct manager *manager);
 /* Reads one group's members, node and facts again. The group may be gone afterwards. */
 int manager_refresh_group(struct manager *manager, uint32_t id);
+/* Reads the nodes of a group and of its members' cdevs again. */
 void manager_refresh_node(struct manager *manager, struct group *group);
 /* Reads which devices each group has, and those that are new or moved. */
 int manager_refresh_members(struct manager *manager);
 /* Notes what an event makes stale; manager_reread_stale then reads it again and settles. */
 void manager_handle_uevent(const struct uevent *event, void *userdata);
 void manager_reread_stale(struct manager *manager);
-void manager_handle_node_event(enum node_event event, uint32_t id, void *userdata);
+void manager_handle_node_event(enum node_event event, uint32_t id, const char *vfio_device,
+                               void *userdata);
 
 /* ---- what follows from changes (manager-watch.c) */
 
@@ -125,6 +133,12 @@ struct claim {
     pid_t pid;
     const char *unit, *sender, *bus_id;
     unsigned mode, lifetime;
+    enum lease_interface interface;
+    bool container; /* attach the groups to one, and pass it */
+    int pidfd;      /* lifetime process; borrowed */
+    pid_t kept_pid;
+    uint64_t kept_start;
+    const char *kept_unit; /* lifetime unit; "" otherwise */
     uint64_t ttl; /* seconds; 0 without */
     bool detach;
     const char *key, *comment; /* "" without */
@@ -133,6 +147,18 @@ struct claim {
     struct device **groupless;
     size_t n_groupless;
 };
+
+/* Fds for the caller of a claim, by the names of the contract. */
+#define LEASE_FDS_MAX 16 /* of a reply: the bus's own limit */
+
+struct lease_fds {
+    size_t n;
+    struct lease_fd {
+        char *key; /* "lease", "group:7", "container", "device:0000:00:05.0", "iommufd" */
+        int fd;
+    } list[LEASE_FDS_MAX];
+};
+void lease_fds_done(struct lease_fds *fds);
 
 /* A refusal: what answers the caller. */
 struct refusal {
@@ -148,16 +174,65 @@ enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *f
 struct verdict_request manager_request(struct manager *manager, const struct claim *claim);
 
 /* Reads the facts of the claim's groups again, judges, asks the kernel, and grants: state first,
- * then access. OUTCOME_OK with *ret_lease (the book's), another outcome with refusal filled, or a
- * negative errno: -EAGAIN if udev is still at work on a node (call again soon). A refusal is
- * recorded. The groups of claim may be freed by it. */
+ * then access. OUTCOME_OK with *ret_lease (the book's) and fds, which are the caller's to pass on and
+ * close; another outcome with refusal filled; or a negative errno: -EAGAIN if udev is still at work
+ * on a node (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
-                  struct refusal *refusal);
+                  struct lease_fds *fds, struct refusal *refusal);
+/* The fds of a lease once more, for a claim that was sent again. */
+int manager_claim_again(struct manager *manager, const struct claim *claim,
+                        const struct lease *lease, struct lease_fds *fds, struct refusal *refusal);
+
+/* One `ended`, `granted`, `recovered` … entry about a lease (manager-leases.c). */
+void manager_record_lease(struct manager *manager, enum audit_kind kind, const struct lease *lease,
+                          const char *reason, const char *message);
+void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,
+                           const char *rule, const char *message);
+/* A lease as the claim asks for and the verdict allows; no one else's yet. NULL: out of memory. */
+struct lease *manager_make_lease(const struct claim *claim, const struct verdict *verdict);
+
+/* ---- nodes and fds of a lease (manager-access.c) */
+
+/* Mode path: an entry for the holder in the ACL of every node. */
+int manager_give_access(struct manager *manager, const struct lease *lease);
+/* Writes the entries of one group's nodes anew. */
+int manager_restore_access(struct manager *manager, const struct lease *lease, uint32_t group);
+/* Takes the holder's access away from every node. False: not from all; draining tries again. */
+bool manager_withdraw_access(struct manager *manager, struct lease *lease);
+/* The nodes of the group are open to the holder as the lease says, and to nobody else. */
+bool manager_access_is_in_order(const struct group *group);
+/* Mode fd: opens what the lease is for. Errors as of node_open; -E2BIG: more than a reply can
+ * carry. *ret_node names, for a sentence, what failed (borrowed, valid until the next call). */
+int manager_open_lease(struct manager *manager, const struct lease *lease, bool container,
+                       struct lease_fds *fds, const char **ret_node);
+/* How many fds manager_open_lease would open. */
+size_t manager_count_fds(const struct verdict_request *request, bool container);
+int lease_fds_add(struct lease_fds *fds, int fd, const char *format, ...) _printf_(3, 4);
+
+/* ---- what a lease lives with (manager-keepers.c) */
+
+/* More leases that live with an fd or a process are not granted: the fd store has no room. */
+#define KEEPERS_MAX 4096
+
+/* Lifetimes fd and process: from now on the lease ends with what claim names, also after a restart.
+ * For lifetime fd the fd of which every copy keeps the lease goes into fds. 0, -EUSERS: there are
+ * KEEPERS_MAX. */
+int manager_keep(struct manager *manager, struct lease *lease, int pidfd, struct lease_fds *fds);
+void manager_stop_keeping(struct manager *manager, const struct lease *lease);
+/* Another copy of the fd that keeps the lease. */
+int manager_copy_keeper(struct manager *manager, const struct lease *lease, struct lease_fds *fds);
+/* What the service manager kept: back to its lease, or closed and reported. Leases whose keeper is
+ * gone have *ret filled in by manager_keeper_end. */
+void manager_recover_keepers(struct manager *manager);
+/* True if the recovered lease has lost what it lives with; why goes to *ret. */
+bool manager_keeper_is_lost(struct manager *manager, struct lease *lease, enum lease_end *ret);
+/* Ends leases whose keeper has ended by now. */
+void manager_check_keepers(struct manager *manager);
+int manager_start_keepers(struct manager *manager);
+void manager_free_keepers(struct manager *manager);
 
 /* ---- taking back (manager-endings.c) */
 
-/* Takes the holder's access away from every node. False: not from all; draining tries again. */
-bool manager_withdraw_access(struct manager *manager, struct lease *lease);
 /* For a lease that ends (or never began): waits until its access is gone and it has drained. */
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end);
 /* Takes access away; the lease ends when nobody has its groups open any more, which may be at once:
@@ -169,12 +244,25 @@ void manager_sender_gone(struct manager *manager, const char *sender, const char
 int manager_ask_kernel(struct manager *manager, uint32_t id);
 /* Tries whether draining leases have drained. */
 void manager_try_draining(struct manager *manager);
-void manager_arm_expiry(struct manager *manager);
-/* One `ended`, `granted`, `recovered` … entry about a lease (manager-leases.c). */
-void manager_record_lease(struct manager *manager, enum audit_kind kind, const struct lease *lease,
-                          const char *reason, const char *message);
-void manager_record_denial(struct manager *manager, const struct claim *claim, enum reason reason,
-                           const char *rule, const char *message);
+/* Ends the leases whose time is over. */
+void manager_end_overdue(struct manager *manager);
+void manager_arm_deadline(struct manager *manager);
+/* Ends the leases that live with a unit. */
+void manager_unit_stopped(struct manager *manager, const char *unit);
+/* Tells everybody that the lease will be taken in so many seconds, and then takes it. */
+void manager_revoke(struct manager *manager, struct lease *lease, uint64_t seconds, bool unbind);
+/* Nobody has it any more: the groups can be granted again. Frees the lease. */
+void manager_finish_lease(struct manager *manager, struct lease *lease);
+
+/* ---- what a draining lease waits for (manager-drain.c) */
+
+/* True when the lease has drained. What is needed for that is under way otherwise: looking who has
+ * its nodes open, unbinding, binding again, in workers; manager_try_draining follows. */
+bool manager_drain(struct manager *manager, struct lease *lease);
+/* Something was closed: the next attempt looks again who has what open. */
+void manager_look_soon(struct manager *manager);
+void manager_stop_draining(struct manager *manager, const struct lease *lease);
+void manager_free_drains(struct manager *manager);
 
 /* ---- recovery (manager-recovery.c) */
 

@@ -27,6 +27,7 @@
 
 struct call;
 struct identity;
+struct units;
 
 /* Called once when the name is ours for the first time (0), or could not be had (negative errno). */
 typedef void bus_ready(int result, void *userdata);
@@ -47,6 +48,7 @@ struct bus {
 
     struct identity *identities;
     struct call *calls;  /* those that wait for something */
+    struct units *units; /* NULL while no unit is watched */
     bool announcing;            /* what is read goes to everybody, whoever called */
     struct lease *viewed_lease; /* whose properties are read right now */
 
@@ -93,5 +95,7 @@ int bus_add_leases(struct bus *bus);
 /* ---- what changed (publish.c) */
 
 extern const struct manager_listener bus_listener;
+/* Watches the unit that the lease lives with while an active lease does. */
+void bus_watch_unit_of(struct bus *bus, const struct lease *lease);
 /* A signal of the manager object; a failure is logged. */
 void bus_emit(struct bus *bus, const char *member, const char *types, ...);

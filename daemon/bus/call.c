@@ -7,6 +7,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "bus/units.h"
+#include "util/fd.h"
 #include "util/user.h"
 
 #define TRY_AGAIN_SECONDS 0.05
@@ -16,6 +18,8 @@ static void call_free(struct call *call) {
     ev_timer_stop(call->bus->loop, &call->timer);
     sd_bus_slot_unref(call->question);
     worker_free(call->worker);
+    fd_close(call->pidfd);
+    free(call->unit.id);
     sd_bus_message_unref(call->message);
     free(call->user.gids);
     free(call);
@@ -110,6 +114,7 @@ int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler) 
     if (!call)
         return -ENOMEM;
     call->bus = bus;
+    call->pidfd = -1;
     call->caller = caller;
     call->handler = handler;
     call->message = sd_bus_message_ref(message);
@@ -215,6 +220,83 @@ int call_look_up_user(struct call *call, uid_t uid) {
     call->user.uid = uid;
     r = worker_start(call->bus->loop, look_up_gids, on_gids, call, &call->worker);
     return r < 0 ? r : CALL_WAITS;
+}
+
+/* ---- units */
+
+static const char *unit_complaint(int result) {
+    switch (result) {
+    case UNIT_UNKNOWN:
+        return "is no unit of the system's service manager, or is not loaded";
+    case UNIT_INACTIVE:
+        return "is not active";
+    case UNIT_ENDING:
+        return "is just being stopped";
+    default:
+        return "can not be looked up";
+    }
+}
+
+static int refuse_unit(struct call *call, int result) {
+    return call_fail(call, OUTCOME_INVALID_OPTION,
+                     "The unit that the lease is to live with %s%s%s; name an active system unit.",
+                     unit_complaint(result), result < 0 ? ": " : "",
+                     result < 0 ? strerror(-result) : "");
+}
+
+static void on_unit(int result, const char *id, void *userdata) {
+    struct call *call = userdata;
+
+    call->unit.known = result == UNIT_ALIVE;
+    call->unit.id = call->unit.known ? strdup(id) : NULL;
+    if (call->unit.id) {
+        run_again(call);
+        return;
+    }
+    (void)refuse_unit(call, result);
+    finish(call);
+}
+
+int call_look_up_unit(struct call *call, const char *name) {
+    if (call->unit.known)
+        return CALL_PROCEEDS;
+    int r = wait_for(call);
+    if (r != CALL_WAITS)
+        return r;
+    r = unit_check(call->bus, name, &call->question, on_unit, call);
+    return r == UNIT_UNKNOWN ? refuse_unit(call, r) : r < 0 ? r : CALL_WAITS;
+}
+
+/* ---- a lease */
+
+static void on_time_is_over(struct ev_loop *loop, ev_timer *timer, int events) {
+    struct call *call = timer->data;
+
+    call->time_is_over = true;
+    run_again(call);
+}
+
+int call_wait_for_lease(struct call *call, double seconds) {
+    int r = wait_for(call);
+
+    if (r != CALL_WAITS)
+        return r;
+    if (seconds > 0 && !ev_is_active(&call->timer)) {
+        ev_timer_init(&call->timer, on_time_is_over, seconds, 0.);
+        call->timer.data = call;
+        ev_timer_start(call->bus->loop, &call->timer);
+    }
+    return CALL_WAITS;
+}
+
+void calls_lease_changed(struct bus *bus, uint64_t lease) {
+    struct call *call, *next;
+
+    for (call = bus->calls; call; call = next) {
+        next = call->next;
+        if (call->revoked_lease == lease)
+            run_again(call);
+    }
 }
 
 /* ---- udev */

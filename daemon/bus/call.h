@@ -30,6 +30,12 @@ struct call_user {
     size_t n_gids;
 };
 
+/* The system unit that a lease is to live with, as the service manager knows it. */
+struct call_unit {
+    bool known;
+    char *id;
+};
+
 struct call {
     struct bus *bus;
     sd_bus_message *message;
@@ -39,6 +45,10 @@ struct call {
     enum outcome unprivileged_outcome; /* what a no is answered with */
     bool waits_for_policy;
     struct call_user user;  /* by call_look_up_user */
+    struct call_unit unit;  /* by call_look_up_unit */
+    int pidfd;              /* of the process that a lease is to live with, -1 without */
+    uint64_t revoked_lease; /* that is waited for, 0 without */
+    bool time_is_over;      /* of call_wait_for_lease */
     unsigned attempts;      /* of call_try_again */
     bool waits;
     sd_bus_slot *question;
@@ -53,7 +63,7 @@ int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler);
 /* Answers with an error of the contract. Returns CALL_DONE. */
 int call_fail(struct call *call, enum outcome outcome, const char *format, ...) _printf_(3, 4);
 
-/* The following three return CALL_PROCEEDS, or what the handler returns in turn: CALL_WAITS, CALL_DONE
+/* The following four return CALL_PROCEEDS, or what the handler returns in turn: CALL_WAITS, CALL_DONE
  * (the uid has too many calls waiting, or polkit said no: answered), or a negative errno. */
 
 /* Proceeds for root and where polkit has said yes; a no is answered with unprivileged. */
@@ -62,6 +72,14 @@ int call_require_privilege(struct call *call, enum outcome unprivileged);
 int call_look_up_user(struct call *call, uid_t uid);
 /* Runs the handler again in a moment, for at most 5 s; then it proceeds. */
 int call_try_again(struct call *call);
+
+/* Proceeds when call->unit is that of name: loaded and active, or on its way to it. Another one is
+ * answered with InvalidOption. */
+int call_look_up_unit(struct call *call, const char *name);
+/* Runs the handler again when revoked_lease has changed or ended, and with time_is_over after so many
+ * seconds; 0: no limit. Returns CALL_WAITS, or CALL_DONE as above. */
+int call_wait_for_lease(struct call *call, double seconds);
+void calls_lease_changed(struct bus *bus, uint64_t lease);
 
 /* Starts a load of the policy; the call is answered with its result. */
 int call_load_policy(struct call *call);

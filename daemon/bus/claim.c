@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "bus/keeper.h"
 #include "bus/options.h"
 #include "bus/targets.h"
 #include "util/string.h"
@@ -24,6 +25,9 @@ struct claim call_claim(struct call *call) {
         .sender = caller->name,
         .bus_id = call->bus->bus_id,
         .mode = POLICY_MODE_PATH,
+        .interface = LEASE_INTERFACE_DEFAULT,
+        .pidfd = -1,
+        .kept_unit = "",
         .key = "",
         .comment = "",
     };
@@ -49,6 +53,37 @@ static int answer_refusal(struct call *call, int r, const struct refusal *refusa
     return r < 0 ? r : call_fail(call, refusal->outcome, "%s", refusal->text ?: "");
 }
 
+static void fill_claim(struct call *call, struct question *question) {
+    const struct claim_options *options = &question->options;
+    const struct targets *targets = &question->targets;
+
+    question->claim = call_claim(call);
+    question->claim.mode = options->mode;
+    question->claim.lifetime = options->lifetime;
+    question->claim.interface = options->interface;
+    question->claim.container = options->container;
+    question->claim.ttl = options->ttl;
+    question->claim.detach = options->detach;
+    question->claim.key = options->key;
+    question->claim.comment = options->comment;
+    question->claim.groups = targets->groups;
+    question->claim.n_groups = targets->n_groups;
+    question->claim.groupless = targets->groupless;
+    question->claim.n_groupless = targets->n_groupless;
+}
+
+static int check_fds(struct call *call, const struct claim *claim) {
+    struct verdict_request request = manager_request(call->bus->manager, claim);
+    size_t n = manager_count_fds(&request, claim->container);
+
+    if (n <= LEASE_FDS_MAX)
+        return CALL_PROCEEDS;
+    return call_fail(call, OUTCOME_INVALID_OPTION,
+                     "The answer would carry %zu fds, and at most %d can be passed; claim fewer "
+                     "groups at a time, or use mode path.",
+                     n, LEASE_FDS_MAX);
+}
+
 /* CALL_PROCEEDS, or what the handler returns. */
 static int read_question(struct call *call, struct question *ret) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
@@ -66,18 +101,9 @@ static int read_question(struct call *call, struct question *ret) {
         r = targets_read(call->message, call->bus->manager, &ret->targets, &refusal);
     if (r != OUTCOME_OK)
         return answer_refusal(call, r, &refusal);
-    ret->claim = call_claim(call);
-    ret->claim.mode = ret->options.mode;
-    ret->claim.lifetime = ret->options.lifetime;
-    ret->claim.ttl = ret->options.ttl;
-    ret->claim.detach = ret->options.detach;
-    ret->claim.key = ret->options.key;
-    ret->claim.comment = ret->options.comment;
-    ret->claim.groups = ret->targets.groups;
-    ret->claim.n_groups = ret->targets.n_groups;
-    ret->claim.groupless = ret->targets.groupless;
-    ret->claim.n_groupless = ret->targets.n_groupless;
-    return CALL_PROCEEDS;
+    fill_claim(call, ret);
+    r = check_fds(call, &ret->claim);
+    return r != CALL_PROCEEDS ? r : call_take_keeper(call, &ret->options, &ret->claim);
 }
 
 /* ---- Explain */
@@ -152,13 +178,27 @@ int run_explain(struct call *call) {
 
 /* ---- Claim */
 
-static int answer_claim(struct call *call, const struct lease *lease) {
+static int append_fds(sd_bus_message *reply, const struct lease_fds *fds) {
+    int r = sd_bus_message_open_container(reply, 'a', "{sh}");
+
+    for (size_t i = 0; r >= 0 && i < fds->n; i++) {
+        _cleanup_(freep) char *key = text_escape(fds->list[i].key);
+        r = key ? sd_bus_message_append(reply, "{sh}", key, fds->list[i].fd) : -ENOMEM;
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* The library has copies of the fds, until the bus has taken the reply. */
+static int answer_claim(struct call *call, const struct lease *lease,
+                        const struct lease_fds *fds) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     char path[BUS_PATH_MAX];
     int r = sd_bus_message_new_method_return(call->message, &reply);
 
     if (r >= 0)
-        r = sd_bus_message_append(reply, "oa{sh}", bus_lease_path(lease->id, path), 0);
+        r = sd_bus_message_append(reply, "o", bus_lease_path(lease->id, path));
+    if (r >= 0)
+        r = append_fds(reply, fds);
     if (r >= 0)
         r = sd_bus_send(NULL, reply, NULL);
     return r < 0 ? r : CALL_DONE;
@@ -166,6 +206,9 @@ static int answer_claim(struct call *call, const struct lease *lease) {
 
 /* Option uid in Claim names the holder. */
 static int take_holder(struct call *call, struct question *question) {
+    if (question->options.has_uid && question->options.mode == POLICY_MODE_FD)
+        return call_fail(call, OUTCOME_INVALID_OPTION,
+                         "Option uid goes with mode path: fds are whoever's they are passed to.");
     if (!question->options.has_uid || question->options.uid == call->caller->uid)
         return CALL_PROCEEDS;
     int r = call_look_up_user(call, question->options.uid);
@@ -184,23 +227,74 @@ static bool lease_has_groups(const struct lease *lease, const struct claim *clai
 
 /* The same claimant and key: a call that was sent again, not a second lease. */
 static int take_retried(struct call *call, const struct claim *claim) {
+    _cleanup_(refusal_done) struct refusal refusal = {0};
+    _cleanup_(lease_fds_done) struct lease_fds fds = {0};
     const struct lease *lease =
         lease_book_find_key(&call->bus->manager->leases, claim->caller.uid, claim->key);
 
     if (!lease)
         return CALL_PROCEEDS;
-    if (!lease_has_groups(lease, claim) || lease->holder != claim->holder.uid)
+    if (!lease_has_groups(lease, claim) || lease->holder != claim->holder.uid ||
+        lease->mode != claim->mode)
         return call_fail(call, OUTCOME_INVALID_OPTION,
-                         "Key \"%s\" belongs to lease %llu, which has other groups or another "
-                         "holder.",
+                         "Key \"%s\" belongs to lease %llu, which has other groups, another mode "
+                         "or another holder.",
                          claim->key, (unsigned long long)lease->id);
-    return answer_claim(call, lease);
+    int r = manager_claim_again(call->bus->manager, claim, lease, &fds, &refusal);
+    return r == OUTCOME_OK ? answer_claim(call, lease, &fds) : answer_refusal(call, r, &refusal);
 }
 
-/* A lease that its claimant never hears of is nobody's. */
-static int answer_grant(struct call *call, struct lease *lease) {
-    int r = answer_claim(call, lease);
+struct waiting_claimant {
+    struct bus *bus;
+    uint64_t lease;
+};
 
+/* A claimant that left before its answer may not know of the lease. */
+static int on_claimant_there(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    struct waiting_claimant *waiting = userdata;
+    struct manager *manager = waiting->bus->manager;
+    struct lease *lease = lease_book_find(&manager->leases, waiting->lease);
+    int there = true;
+
+    if (!sd_bus_message_is_method_error(reply, NULL))
+        (void)sd_bus_message_read(reply, "b", &there);
+    if (!there && lease && lease->state == LEASE_ACTIVE)
+        manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
+    return 1;
+}
+
+/* The bus answers in order: when this question is answered with yes, the reply that is sent behind it
+ * is delivered. */
+static int ask_for_claimant(struct call *call, const struct lease *lease) {
+    struct waiting_claimant *waiting = malloc(sizeof(*waiting));
+    sd_bus_slot *slot = NULL;
+
+    if (!waiting)
+        return -ENOMEM;
+    *waiting = (struct waiting_claimant){.bus = call->bus, .lease = lease->id};
+    int r = sd_bus_call_method_async(call->bus->connection, &slot, "org.freedesktop.DBus",
+                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     "NameHasOwner", on_claimant_there, waiting, "s",
+                                     call->caller->name);
+    if (r < 0) {
+        free(waiting);
+        return r;
+    }
+    (void)sd_bus_slot_set_destroy_callback(slot, free);
+    (void)sd_bus_slot_set_floating(slot, true);
+    sd_bus_slot_unref(slot);
+    return 0;
+}
+
+/* A lease that its claimant never hears of is nobody's. Those that live with a connection or an fd
+ * end by themselves. */
+static int answer_grant(struct call *call, struct lease *lease, const struct lease_fds *fds) {
+    bool stays = lease->lifetime != POLICY_LIFETIME_CONNECTION &&
+                 lease->lifetime != POLICY_LIFETIME_FD;
+    int r = stays ? ask_for_claimant(call, lease) : 0;
+
+    if (r >= 0)
+        r = answer_claim(call, lease, fds);
     if (r < 0)
         manager_end_lease(call->bus->manager, lease, LEASE_END_RELEASED);
     return r;
@@ -216,6 +310,7 @@ static int refuse_unsettled(struct call *call, const struct claim *claim) {
 int run_claim(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     _cleanup_(refusal_done) struct refusal refusal = {0};
+    _cleanup_(lease_fds_done) struct lease_fds fds = {0};
     struct lease *lease = NULL;
 
     int r = read_question(call, &question);
@@ -228,9 +323,9 @@ int run_claim(struct call *call) {
         r = take_retried(call, &question.claim);
     if (r != CALL_PROCEEDS)
         return r;
-    r = manager_claim(call->bus->manager, &question.claim, &lease, &refusal);
+    r = manager_claim(call->bus->manager, &question.claim, &lease, &fds, &refusal);
     if (r == OUTCOME_OK)
-        return answer_grant(call, lease);
+        return answer_grant(call, lease, &fds);
     if (r == -EAGAIN) {
         r = call_try_again(call);
         return r != CALL_PROCEEDS ? r : refuse_unsettled(call, &question.claim);

@@ -10,6 +10,7 @@ struct claim call_claim(struct call *call);
 
 int run_explain(struct call *call);
 int run_claim(struct call *call);
+int run_revoke(struct call *call); /* revoke.c */
 
 /* Ends lease (NULL: there is none, which is answered) for its claimant or a privileged caller. */
 int call_release(struct call *call, struct lease *lease);

@@ -11,6 +11,7 @@
 
 #include "bus/call.h"
 #include "bus/identity.h"
+#include "bus/units.h"
 
 #define MESSAGES_PER_TURN 32
 #define NAME_IS_OURS 1 /* RequestName: primary owner */
@@ -28,6 +29,7 @@ static void disconnect(struct bus *bus, bool flush) {
     bus->named = false;
     calls_drop_all(bus);
     identities_drop_all(bus);
+    units_drop_all(bus);
     if (!bus->connection)
         return;
     /* A bus that does not read would block a flush. */
@@ -164,6 +166,15 @@ static void judge_connection_leases(struct bus *bus) {
     }
 }
 
+/* A unit that ended while nobody looked is found at once. */
+static void watch_units(struct bus *bus) {
+    struct lease *lease, *next;
+
+    HASH_ITER(by_id, bus->manager->leases.leases, lease, next) {
+        bus_watch_unit_of(bus, lease);
+    }
+}
+
 /* The bus answers in order: when the name is ours, it is known which claimants are left. */
 static int on_bus_id(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
     struct bus *bus = userdata;
@@ -176,6 +187,7 @@ static int on_bus_id(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     }
     snprintf(bus->bus_id, sizeof(bus->bus_id), "%s", id);
     judge_connection_leases(bus);
+    watch_units(bus);
     int r = sd_bus_request_name_async(bus->connection, NULL, BUS_NAME, 0, on_name, bus);
     if (r < 0)
         bus->failed = true;

@@ -53,13 +53,19 @@ GETTER(claimant_uid) {
     return sd_bus_message_append(reply, "u", (uint32_t)viewed(userdata)->claimant);
 }
 
+/* What the lease lives with, if that is a process or a unit; else the claimant's. */
 GETTER(pid) {
-    return sd_bus_message_append(reply, "u",
-                                 shown(userdata) ? (uint32_t)viewed(userdata)->pid : 0);
+    const struct lease *lease = viewed(userdata);
+    pid_t pid = lease->kept_pid ?: lease->pid;
+
+    return sd_bus_message_append(reply, "u", shown(userdata) ? (uint32_t)pid : 0);
 }
 
 GETTER(unit) {
-    return sd_bus_message_append(reply, "s", viewed(userdata)->unit);
+    const struct lease *lease = viewed(userdata);
+    const char *kept = lease->kept_unit ?: "";
+
+    return sd_bus_message_append(reply, "s", *kept ? kept : lease->unit);
 }
 
 GETTER(sender) {
@@ -93,6 +99,10 @@ GETTER(rule) {
 
 GETTER(comment) {
     return sd_bus_message_append(reply, "s", shown(userdata) ? viewed(userdata)->comment : "");
+}
+
+GETTER(openers) {
+    return sd_bus_message_append_strv(reply, shown(userdata) ? viewed(userdata)->openers : NULL);
 }
 
 GETTER(policy_stale) {
@@ -130,6 +140,7 @@ static const sd_bus_vtable lease_vtable[] = {
     SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
     SD_BUS_PROPERTY("Rule", "s", get_rule, 0, CONSTANT),
     SD_BUS_PROPERTY("Comment", "s", get_comment, 0, CONSTANT),
+    SD_BUS_PROPERTY("Openers", "as", get_openers, 0, CHANGES),
     SD_BUS_PROPERTY("PolicyStale", "b", get_policy_stale, 0, CHANGES),
     SD_BUS_VTABLE_END,
 };

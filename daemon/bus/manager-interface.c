@@ -133,6 +133,7 @@ METHOD(find_group)
 METHOD(explain)
 METHOD(claim)
 METHOD(release)
+METHOD(revoke)
 METHOD(reload)
 METHOD(rescan)
 METHOD(unsupported)
@@ -202,7 +203,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("PlanReattach", TARGETS_AND_OPTIONS, SD_BUS_RESULT("aa{sv}", steps),
                             method_unsupported, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Revoke", SD_BUS_ARGS("o", lease, "a{sv}", options), SD_BUS_NO_RESULT,
-                            method_unsupported, OPEN),
+                            method_revoke, OPEN),
     SD_BUS_METHOD_WITH_ARGS("AuditDeviceTree", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings),
                             method_unsupported, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, OPEN),

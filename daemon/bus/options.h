@@ -21,12 +21,24 @@ struct claim_options {
     bool has_uid;
     uid_t uid;
     const char *key, *comment; /* "" without; borrowed from the message */
-    bool detach;
-    bool names_keeper;         /* pid, pidfd or unit was given */
+    bool container, detach;
+    pid_t pid;                 /* 0 without */
+    int pidfd;                 /* -1 without; borrowed from the message */
+    const char *unit;          /* NULL without; borrowed from the message */
     const char *unsupported;   /* the first thing that this version can not do, or NULL */
+};
+
+/* The options of Revoke. */
+#define OPTION_TIMEOUT_MAX 3600
+
+struct revoke_options {
+    uint64_t timeout; /* seconds */
+    bool unbind;
 };
 
 /* Reads the options of Claim and Explain. OUTCOME_OK, an outcome with refusal filled, or a negative
  * errno for a message that can not be read. */
 int claim_options_read(sd_bus_message *message, struct claim_options *ret,
                        struct refusal *refusal);
+int revoke_options_read(sd_bus_message *message, struct revoke_options *ret,
+                        struct refusal *refusal);

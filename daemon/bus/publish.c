@@ -8,6 +8,7 @@
 
 #include "bus/bus.h"
 #include "bus/call.h"
+#include "bus/units.h"
 #include "util/string.h"
 
 #define PROPERTIES_MAX 16
@@ -193,6 +194,31 @@ static void publish(void *userdata) {
 
 /* ---- leases and the rest */
 
+static void unit_is_over(struct bus *bus, const char *id) {
+    manager_unit_stopped(bus->manager, id);
+}
+
+static bool any_lives_with(const struct manager *manager, const char *unit) {
+    for (const struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        if (lease->state == LEASE_ACTIVE && string_equal(lease->kept_unit, unit))
+            return true;
+    return false;
+}
+
+void bus_watch_unit_of(struct bus *bus, const struct lease *lease) {
+    const char *unit = lease->kept_unit ?: "";
+
+    if (!*unit || !bus->connection)
+        return;
+    if (!any_lives_with(bus->manager, unit)) {
+        units_unwatch(bus, unit);
+        return;
+    }
+    int r = units_watch(bus, unit, unit_is_over);
+    if (r < 0)
+        log_message(LOG_ERR, "Unit %s can not be watched: %s.", unit, strerror(-r));
+}
+
 static int append_group_numbers(sd_bus_message *signal, const struct lease *lease) {
     int r = sd_bus_message_open_container(signal, 'a', "u");
 
@@ -232,14 +258,24 @@ static void lease_added(struct lease *lease, void *userdata) {
 
     emit_added(bus, bus_lease_path(lease->id, path), BUS_LEASE_INTERFACE);
     emit_lease_signal(bus, lease, true);
+    bus_watch_unit_of(bus, lease);
 }
 
 static void lease_changed(struct lease *lease, void *userdata) {
     struct bus *bus = userdata;
     char path[BUS_PATH_MAX];
-    struct names names = {.list = {(char *)"State", (char *)"PolicyStale"}, .n = 2};
+    struct names names = {
+        .list = {(char *)"State", (char *)"PolicyStale", (char *)"Openers"}, .n = 3};
 
     emit_changes(bus, bus_lease_path(lease->id, path), BUS_LEASE_INTERFACE, &names);
+    bus_watch_unit_of(bus, lease);
+    calls_lease_changed(bus, lease->id);
+}
+
+static void lease_revoking(const struct lease *lease, uint64_t seconds, void *userdata) {
+    char path[BUS_PATH_MAX];
+
+    bus_emit(userdata, "LeaseRevoking", "ot", bus_lease_path(lease->id, path), seconds);
 }
 
 static void lease_ended(struct lease *lease, void *userdata) {
@@ -248,6 +284,8 @@ static void lease_ended(struct lease *lease, void *userdata) {
 
     emit_lease_signal(bus, lease, false);
     emit_removed(bus, bus_lease_path(lease->id, path), BUS_LEASE_INTERFACE);
+    bus_watch_unit_of(bus, lease);
+    calls_lease_changed(bus, lease->id);
 }
 
 static void conflict(const struct group *group, const char *device, const char *driver,
@@ -273,6 +311,7 @@ const struct manager_listener bus_listener = {
     .publish = publish,
     .lease_added = lease_added,
     .lease_changed = lease_changed,
+    .lease_revoking = lease_revoking,
     .lease_ended = lease_ended,
     .conflict = conflict,
     .policy_reloaded = policy_reloaded,

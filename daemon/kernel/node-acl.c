@@ -167,3 +167,70 @@ int node_acl_grant(int node, uid_t owner, uid_t uid) {
 int node_acl_clear(int node, uid_t owner) {
     return write_acl(node, owner == 0, NULL);
 }
+
+/* ---- one entry among others */
+
+static bool entry_is_of(acl_entry_t entry, uid_t uid) {
+    acl_tag_t tag;
+
+    if (acl_get_tag_type(entry, &tag) < 0 || tag != ACL_USER)
+        return false;
+    _cleanup_(qualifier_freep) void *qualifier = acl_get_qualifier(entry);
+    return qualifier && *(uid_t *)qualifier == uid;
+}
+
+static int drop_entry(acl_t acl, uid_t uid) {
+    acl_entry_t entry;
+    int r, which = ACL_FIRST_ENTRY;
+
+    while ((r = acl_get_entry(acl, which, &entry)) > 0) {
+        if (entry_is_of(entry, uid))
+            return acl_delete_entry(acl, entry) < 0 ? -errno : 0;
+        which = ACL_NEXT_ENTRY;
+    }
+    return r < 0 ? -errno : 0;
+}
+
+/* Without named entries there is no mask, and the group's bits are the group's own again. */
+static int drop_lonely_mask(acl_t acl) {
+    acl_entry_t entry, mask = NULL;
+    acl_tag_t tag;
+    bool named = false;
+
+    for (int which = ACL_FIRST_ENTRY; acl_get_entry(acl, which, &entry) > 0;
+         which = ACL_NEXT_ENTRY) {
+        if (acl_get_tag_type(entry, &tag) < 0)
+            return -errno;
+        named = named || tag == ACL_USER || tag == ACL_GROUP;
+        if (tag == ACL_MASK)
+            mask = entry;
+    }
+    return !named && mask && acl_delete_entry(acl, mask) < 0 ? -errno : 0;
+}
+
+static int change_entry(int node, uid_t uid, bool wanted) {
+    char path[FD_PATH_SIZE];
+
+    fd_path(node, path);
+    _cleanup_(acl_freep) acl_t acl = acl_get_file(path, ACL_TYPE_ACCESS);
+    if (!acl)
+        return -errno;
+    int r = drop_entry(acl, uid);
+    if (r >= 0 && wanted)
+        r = acl_append(&acl, ACL_USER, &uid, true);
+    if (r >= 0 && wanted && acl_calc_mask(&acl) < 0)
+        r = -errno;
+    if (r >= 0 && !wanted)
+        r = drop_lonely_mask(acl);
+    if (r < 0)
+        return r;
+    return acl_set_file(path, ACL_TYPE_ACCESS, acl) < 0 ? -errno : 0;
+}
+
+int node_acl_add(int node, uid_t uid) {
+    return change_entry(node, uid, true);
+}
+
+int node_acl_remove(int node, uid_t uid) {
+    return change_entry(node, uid, false);
+}

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "model/group.h"
+#include "model/node-facts.h"
 
 /* Fills the fields of access and of entries in facts; without an ACL, from mode. */
 int node_acl_read(int node, mode_t mode, struct node_facts *facts);
@@ -16,3 +16,8 @@ int node_acl_grant(int node, uid_t owner, uid_t uid);
 
 /* The minimal ACL, mode 0600. (Removing the attribute would leave the mask's rw- to the group.) */
 int node_acl_clear(int node, uid_t owner);
+
+/* Adds an entry rw- for uid, and a mask that lets it count, or takes the entry away (and the mask with
+ * the last one); the other entries stay. */
+int node_acl_add(int node, uid_t uid);
+int node_acl_remove(int node, uid_t uid);

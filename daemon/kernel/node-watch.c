@@ -15,6 +15,7 @@
 #define NODE_MASK                                                                                  \
     (IN_OPEN | IN_CLOSE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF |           \
      IN_MOVE_SELF | IN_ONLYDIR)
+#define CDEV_FOLDER "devices"
 #define PARENT_MASK (IN_CREATE | IN_MOVED_TO | IN_ONLYDIR)
 
 /* Reads of one call of node_watch_receive, each of some hundred events. */
@@ -28,6 +29,7 @@ struct skip {
 struct node_watch {
     int fd;
     int nodes;  /* watch descriptor of the nodes' folder, -1 without */
+    int cdevs;  /* of the folder "devices" in it, -1 without */
     int parent; /* of its parent, -1 without */
     struct skip *skips;
     size_t n_skips;
@@ -64,6 +66,14 @@ static int watch_parent(struct node_watch *watch) {
     return 0;
 }
 
+/* There is none on a kernel without cdevs, and none before the first. */
+static void arm_cdevs(struct node_watch *watch) {
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/" CDEV_FOLDER, node_folder());
+    watch->cdevs = add_watch(watch->fd, path, NODE_MASK);
+}
+
 /* Watches the folder, or its parent until there is one. */
 static int arm(struct node_watch *watch) {
     int r = add_watch(watch->fd, node_folder(), NODE_MASK);
@@ -81,6 +91,7 @@ static int arm(struct node_watch *watch) {
     if (r < 0)
         return r;
     watch->nodes = r;
+    arm_cdevs(watch);
     if (watch->parent >= 0)
         (void)inotify_rm_watch(watch->fd, watch->parent);
     watch->parent = -1;
@@ -92,7 +103,7 @@ int node_watch_new(struct node_watch **ret) {
 
     if (!watch)
         return -ENOMEM;
-    watch->nodes = watch->parent = -1;
+    watch->nodes = watch->cdevs = watch->parent = -1;
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watch->fd < 0)
         return -errno;
@@ -132,27 +143,43 @@ static bool take_skip(struct node_watch *watch, uint32_t id, enum node_event eve
     return false;
 }
 
+static enum node_event kind_of(const struct inotify_event *event) {
+    if (event->mask & IN_OPEN)
+        return NODE_EVENT_OPENED;
+    return event->mask & IN_CLOSE ? NODE_EVENT_CLOSED : NODE_EVENT_CHANGED;
+}
+
 static void dispatch_node(struct node_watch *watch, const struct inotify_event *event,
                           node_event_handler *handler, void *userdata) {
-    enum node_event kind = NODE_EVENT_CHANGED;
+    enum node_event kind = kind_of(event);
     uint32_t id;
 
-    if (event->len == 0 || parse_u32(event->name, &id) < 0)
+    if (event->len == 0)
         return;
-    if (event->mask & IN_OPEN)
-        kind = NODE_EVENT_OPENED;
-    else if (event->mask & IN_CLOSE)
-        kind = NODE_EVENT_CLOSED;
+    if (string_equal(event->name, CDEV_FOLDER) && event->mask & (IN_CREATE | IN_MOVED_TO))
+        arm_cdevs(watch);
+    if (parse_u32(event->name, &id) < 0)
+        return;
     if (kind != NODE_EVENT_CHANGED && take_skip(watch, id, kind))
         return;
-    handler(kind, id, userdata);
+    handler(kind, id, NULL, userdata);
+}
+
+static void dispatch_cdev(struct node_watch *watch, const struct inotify_event *event,
+                          node_event_handler *handler, void *userdata) {
+    if (event->mask & IN_MOVE_SELF)
+        (void)inotify_rm_watch(watch->fd, watch->cdevs);
+    if (event->mask & (IN_IGNORED | IN_MOVE_SELF))
+        watch->cdevs = -1;
+    else if (event->len > 0)
+        handler(kind_of(event), 0, event->name, userdata);
 }
 
 static int lose(struct node_watch *watch, node_event_handler *handler, void *userdata) {
     int r = watch->nodes < 0 ? arm(watch) : 0;
 
     watch->n_skips = 0;
-    handler(NODE_EVENT_LOST, 0, userdata);
+    handler(NODE_EVENT_LOST, 0, NULL, userdata);
     return r;
 }
 
@@ -168,6 +195,8 @@ static int dispatch(struct node_watch *watch, const struct inotify_event *event,
             return 0;
         return lose(watch, handler, userdata);
     }
+    if (event->wd == watch->cdevs)
+        dispatch_cdev(watch, event, handler, userdata);
     if (event->wd != watch->nodes)
         return 0;
     if (event->mask & IN_MOVE_SELF)

@@ -196,7 +196,7 @@ static int read_line(char *line, char ***texts) {
     return text ? strings_append(texts, text) : -ENOMEM;
 }
 
-int openers_read(const char *output, char ***ret_texts) {
+int openers_read(const char *output, char ***ret_texts, bool *ret_certain) {
     _cleanup_(strings_freep) char **texts = NULL;
     _cleanup_(freep) char *copy = strdup(output);
     char *rest = copy, *line;
@@ -204,7 +204,9 @@ int openers_read(const char *output, char ***ret_texts) {
 
     while (r >= 0 && (line = strsep(&rest, "\n")) && *line)
         r = rest ? read_line(line, &texts) : -EBADMSG;
-    if (r >= 0)
-        *ret_texts = TAKE_POINTER(texts);
-    return r;
+    if (r < 0)
+        return r;
+    *ret_certain = string_after(output, "node ") != NULL;
+    *ret_texts = TAKE_POINTER(texts);
+    return 0;
 }

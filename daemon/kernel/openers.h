@@ -6,6 +6,7 @@
  * Looks at every process, so it is for worker processes. It opens nothing of theirs and asks no file
  * system that a user may serve. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -20,8 +21,8 @@ int openers_write(int output, const dev_t *devices, size_t n_devices);
 
 /* Reads that answer into texts like "process 812 (/usr/bin/qemu-system-x86_64, unit
  * machine-a.scope)"; those with some VFIO device end in ", which has a VFIO device open". *ret_texts
- * is the caller's, NULL when there are none. */
-int openers_read(const char *output, char ***ret_texts);
+ * is the caller's, NULL when there are none; *ret_certain: they have a node itself open. */
+int openers_read(const char *output, char ***ret_texts, bool *ret_certain);
 
 /* For tests: another folder than /proc. The string is borrowed for good. */
 void openers_use_folder(const char *proc);

@@ -115,12 +115,12 @@ int sysfs_list_bus_devices(int sysfs, sysfs_path_handler *found, void *userdata)
     return 0;
 }
 
-int sysfs_read_node_number(int sysfs, uint32_t id, unsigned *ret_major, unsigned *ret_minor) {
-    char path[64], text[32];
+int sysfs_read_number(int sysfs, const char *attribute, unsigned *ret_major, unsigned *ret_minor) {
+    char text[32];
     uint32_t major, minor;
+    ssize_t length = attribute_read(sysfs, attribute, text, sizeof(text));
 
-    snprintf(path, sizeof(path), "class/vfio/%u/dev", id);
-    ssize_t length = attribute_read(sysfs, path, text, sizeof(text));
+
     if (length < 0)
         return is_gone((int)length) ? -ENOENT : (int)length;
     char *colon = strchr(text, ':');

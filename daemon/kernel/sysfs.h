@@ -51,5 +51,5 @@ int sysfs_list_groups(int sysfs, sysfs_group_handler *found, void *userdata);
  * amba, fsl-mc, cdx), with its resolved path, so that devices without a group are found too. */
 int sysfs_list_bus_devices(int sysfs, sysfs_path_handler *found, void *userdata);
 
-/* Device number that sysfs gives the group's node (class/vfio/N/dev). -ENOENT if there is none. */
-int sysfs_read_node_number(int sysfs, uint32_t id, unsigned *ret_major, unsigned *ret_minor);
+/* Device number in an attribute such as class/vfio/7/dev. -ENOENT if there is none. */
+int sysfs_read_number(int sysfs, const char *attribute, unsigned *ret_major, unsigned *ret_minor);

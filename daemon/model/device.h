@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "model/driver-role.h"
+#include "model/node-facts.h"
 #include "util/cleanup.h"
 #include "util/hash.h"
 
@@ -38,6 +39,7 @@ struct device {
     const char *bus, *driver, *removable, *reset_methods; /* interned; driver may be NULL */
     char *modalias;
     char *vfio_device;
+    struct node_facts *cdev; /* /dev/vfio/devices/VFIO_DEVICE; NULL while there is none */
     char **compatible;
     int64_t group_id; /* once removed: the group it was in, or GROUP_NONE */
     uint32_t vendor, product, subsystem_vendor, subsystem_product, class;

@@ -82,6 +82,27 @@ static char *kernel_text(const struct finding *finding, const char *subject) {
                          subject, device->driver);
 }
 
+/* What is missing, or open to others: the group's node, or the cdev of a device. */
+static char *node_text(const struct finding *finding, const char *subject) {
+    const struct device *device = finding->device;
+    const char *folder = device ? "/dev/vfio/devices/" : "/dev/vfio/";
+    char name[80];
+
+    if (device)
+        snprintf(name, sizeof(name), "%.64s", device->vfio_device ?: "");
+    else
+        snprintf(name, sizeof(name), "%u", finding->group->id);
+    if (finding->reason == REASON_NODE_OPEN_TO_OTHERS)
+        return string_format("%s has a node %s%s that others may open too; take owner, mode and "
+                             "ACL back to root and 0600.",
+                             subject, folder, name);
+    if (device)
+        return string_format("%s has no cdev in /dev/vfio/devices; this kernel may have none, and "
+                             "interface \"group\" is to be used.",
+                             subject);
+    return string_format("%s has no node %s%s.", subject, folder, name);
+}
+
 static char *viability_text(const struct finding *finding, const char *subject) {
     switch (finding->reason) {
     case REASON_NO_GROUP:
@@ -89,11 +110,8 @@ static char *viability_text(const struct finding *finding, const char *subject) 
     case REASON_NO_VFIO_DRIVER:
         return string_format("%s has no device on a VFIO driver; bind one to vfio-pci.", subject);
     case REASON_NO_NODE:
-        return string_format("%s has no node /dev/vfio/%u.", subject, finding->group->id);
     case REASON_NODE_OPEN_TO_OTHERS:
-        return string_format("%s has a node /dev/vfio/%u that others may open too; take owner, "
-                             "mode and ACL back to root and 0600.",
-                             subject, finding->group->id);
+        return node_text(finding, subject);
     case REASON_KERNEL_DISAGREES:
         return string_format("%s is not viable by the kernel's own account, though no driver is "
                              "seen that holds it; see the kernel's log.",

@@ -91,6 +91,8 @@ struct lease *lease_free(struct lease *lease) {
     free(lease->rule);
     free(lease->key);
     free(lease->comment);
+    free(lease->kept_unit);
+    strings_free(lease->openers);
     free(lease);
     return NULL;
 }
@@ -155,13 +157,27 @@ size_t lease_book_count(const struct lease_book *book, uid_t claimant, const cha
     return n;
 }
 
-uint64_t lease_book_next_expiry(const struct lease_book *book) {
+uint64_t lease_deadline(const struct lease *lease) {
+    if (lease->state != LEASE_ACTIVE)
+        return 0;
+    if (!lease->expires || !lease->revoke_at)
+        return lease->expires ?: lease->revoke_at;
+    return lease->expires < lease->revoke_at ? lease->expires : lease->revoke_at;
+}
+
+uint64_t lease_book_next_deadline(const struct lease_book *book) {
     uint64_t next = 0;
 
-    for (const struct lease *lease = book->leases; lease; lease = lease->by_id.next)
-        if (lease->state == LEASE_ACTIVE && lease->expires && (!next || lease->expires < next))
-            next = lease->expires;
+    for (const struct lease *lease = book->leases; lease; lease = lease->by_id.next) {
+        uint64_t deadline = lease_deadline(lease);
+        if (deadline && (!next || deadline < next))
+            next = deadline;
+    }
     return next;
+}
+
+uid_t lease_node_user(const struct lease *lease) {
+    return lease->mode == POLICY_MODE_FD ? 0 : lease->holder;
 }
 
 void lease_describe_groups(const struct lease *lease, char *buffer, size_t size) {

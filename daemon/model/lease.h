@@ -12,7 +12,8 @@
 #include "util/cleanup.h"
 #include "util/hash.h"
 
-enum lease_interface { LEASE_INTERFACE_GROUP, LEASE_INTERFACE_CDEV };
+/* DEFAULT is what a claim may ask for, and never a lease's own: group where that node exists. */
+enum lease_interface { LEASE_INTERFACE_GROUP, LEASE_INTERFACE_CDEV, LEASE_INTERFACE_DEFAULT };
 enum lease_state { LEASE_ACTIVE, LEASE_DRAINING };
 
 /* Why a lease ended; the words of LeaseEnded and of the journal. */
@@ -60,15 +61,21 @@ struct lease {
     char *rule;      /* names of the rules that allowed it, comma separated */
     char *key;       /* "" if none */
     char *comment;   /* "" if none */
+    pid_t kept_pid;  /* lifetime process: that process … */
+    uint64_t kept_start; /* … and when it started (process_start_time), since a pid is reused */
+    char *kept_unit; /* lifetime unit: that unit; "" otherwise */
     unsigned mode;     /* one POLICY_MODE_… */
     unsigned lifetime; /* one POLICY_LIFETIME_… */
     enum lease_interface interface;
     uint64_t since;    /* realtime, µs */
     uint64_t expires;  /* boottime, µs; 0 without ttl */
+    uint64_t revoke_at; /* boottime, µs: it is being revoked and ends then; 0 if not */
+    bool unbind;       /* … and its last step is to unbind the VFIO drivers */
     enum lease_state state;
     enum lease_end end; /* meaningful while draining */
     bool policy_stale;  /* the policy in force would not grant it again */
     bool exported;
+    char **openers;    /* while it drains: who has its groups open, as far as that is known; or NULL */
     struct lease_group *groups;
     size_t n_groups;
 
@@ -79,6 +86,9 @@ struct lease {
 struct lease *lease_new(size_t n_groups);
 struct lease *lease_free(struct lease *lease);
 DEFINE_CLEANUP(struct lease *, lease_free)
+/* Whose entry stands in the ACL of the lease's nodes: the holder's, or 0 (nobody's but root's) where
+ * the holder got fds. */
+uid_t lease_node_user(const struct lease *lease);
 /* "Group 7" or "Groups 7, 8", cut to size. */
 void lease_describe_groups(const struct lease *lease, char *buffer, size_t size);
 
@@ -98,5 +108,7 @@ struct lease *lease_book_find(const struct lease_book *book, uint64_t id);
 struct lease *lease_book_find_key(const struct lease_book *book, uid_t claimant, const char *key);
 /* Leases of claimant, draining ones included; with rule not NULL only those under that rule. */
 size_t lease_book_count(const struct lease_book *book, uid_t claimant, const char *rule);
-/* The earliest expiry of an active lease, 0 if there is none. */
-uint64_t lease_book_next_expiry(const struct lease_book *book);
+/* When an active lease ends by itself: its time is over, or it was revoked; 0: never. */
+uint64_t lease_deadline(const struct lease *lease);
+/* The earliest of these, 0 if there is none. */
+uint64_t lease_book_next_deadline(const struct lease_book *book);

@@ -17,6 +17,7 @@ static void device_free(struct device *device) {
     free(device->path);
     free(device->modalias);
     free(device->vfio_device);
+    free(device->cdev);
     strings_free(device->compatible);
     free(device);
 }
@@ -27,6 +28,13 @@ struct device *model_device(const struct model *model, const char *path) {
 
     HASH_FIND(by_path, model->devices, path, strlen(path), device);
     return device;
+}
+
+struct device *model_vfio_device(const struct model *model, const char *vfio_device) {
+    for (struct device *device = model->devices; device; device = device->by_path.next)
+        if (string_equal(device->vfio_device, vfio_device))
+            return device;
+    return NULL;
 }
 
 struct group *model_group(const struct model *model, uint32_t id) {
@@ -240,6 +248,7 @@ static int set_state(struct model *model, struct device *device, const struct de
         char *old = device->vfio_device;
         device->vfio_device = TAKE_POINTER(vfio);
         free(old);
+        free(TAKE_POINTER(device->cdev)); /* it was the old one's */
         changes |= DEVICE_VFIO;
     }
     device->driver = driver;
@@ -323,6 +332,23 @@ void model_update_node(struct model *model, struct group *group, const struct no
         group->was_leased = group->lease != NULL;
     group->node = *node;
     model_touch_group(model, group);
+}
+
+int model_update_cdev(struct model *model, struct device *device, const struct node_facts *node) {
+    if (!node->present) {
+        if (device->cdev && device->group)
+            model_touch_group(model, device->group);
+        free(TAKE_POINTER(device->cdev));
+        return 0;
+    }
+    if (device->cdev && memcmp(device->cdev, node, sizeof(*node)) == 0)
+        return 0;
+    if (!device->cdev && !(device->cdev = malloc(sizeof(*node))))
+        return -ENOMEM;
+    *device->cdev = *node;
+    if (device->group)
+        model_touch_group(model, device->group);
+    return 0;
 }
 
 void model_set_open(struct model *model, struct group *group, bool open) {

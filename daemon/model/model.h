@@ -40,6 +40,8 @@ void model_init(struct model *model);
 void model_done(struct model *model);
 
 struct device *model_device(const struct model *model, const char *path);
+/* The device whose vfio_device has this name ("vfio0"). */
+struct device *model_vfio_device(const struct model *model, const char *vfio_device);
 struct group *model_group(const struct model *model, uint32_t id);
 
 /* Takes a reading of a device in: adds or updates it, and moves it between groups (a group that is
@@ -53,6 +55,8 @@ void model_remove_device(struct model *model, struct device *device);
 void model_update_group_facts(struct model *model, struct group *group,
                               const struct group_facts *facts);
 void model_update_node(struct model *model, struct group *group, const struct node_facts *node);
+/* The node of the device's VFIO character device. 0 or -ENOMEM, and then nothing changed. */
+int model_update_cdev(struct model *model, struct device *device, const struct node_facts *node);
 void model_set_open(struct model *model, struct group *group, bool open);
 void model_set_lease(struct model *model, struct group *group, struct lease *lease);
 /* Puts the group on the list of changes. */

@@ -210,13 +210,50 @@ static void judge_owner(struct court *court, const struct group *group) {
         find_block(court, REASON_OPEN_ELSEWHERE, group, NULL);
 }
 
-static void judge_node(struct court *court, const struct group *group) {
-    if (!group_has_role(group, ROLE_USER))
-        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
-    else if (!group->node.present)
+static bool has_cdev(const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->cdev)
+            return true;
+    return false;
+}
+
+enum lease_interface verdict_interface(const struct verdict_request *request) {
+    if (request->interface != LEASE_INTERFACE_DEFAULT)
+        return request->interface;
+    for (size_t i = 0; i < request->n_groups; i++)
+        if (!request->groups[i]->node.present && has_cdev(request->groups[i]))
+            return LEASE_INTERFACE_CDEV;
+    return LEASE_INTERFACE_GROUP;
+}
+
+/* Every member on a VFIO driver has a cdev; the others have nothing to be opened. */
+static void judge_cdevs(struct court *court, const struct group *group) {
+    uid_t holder = court->request->holder.uid;
+
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        if (member->role != ROLE_USER)
+            continue;
+        if (!member->cdev)
+            find_block(court, REASON_NO_NODE, group, member);
+        else if (!group->lease && node_open_to_others(member->cdev, holder))
+            find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
+    }
+}
+
+static void judge_group_node(struct court *court, const struct group *group) {
+    if (!group->node.present)
         find_block(court, REASON_NO_NODE, group, NULL);
     else if (!group->lease && node_open_to_others(&group->node, court->request->holder.uid))
         find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, NULL);
+}
+
+static void judge_node(struct court *court, const struct group *group) {
+    if (!group_has_role(group, ROLE_USER))
+        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
+    else if (verdict_interface(court->request) == LEASE_INTERFACE_CDEV)
+        judge_cdevs(court, group);
+    else
+        judge_group_node(court, group);
     if (group->kernel_disagrees)
         find_block(court, REASON_KERNEL_DISAGREES, group, NULL);
     if (group->facts.direct_region)

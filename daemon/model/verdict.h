@@ -30,6 +30,7 @@ struct verdict_request {
     struct policy_subject holder;    /* the caller, or the user that it claims for */
     unsigned mode;                   /* one POLICY_MODE_… */
     unsigned lifetime;               /* one POLICY_LIFETIME_…, 0: whatever the rules allow */
+    enum lease_interface interface;
     uint64_t ttl;                    /* seconds, 0: none asked for */
     bool detach;                     /* drivers are to be switched first */
     struct group *const *groups;     /* without repetition */
@@ -61,6 +62,9 @@ struct verdict {
 /* *ret must be zeroed; verdict_done frees it. */
 void verdict_reach(const struct verdict_request *request, struct verdict *ret);
 void verdict_done(struct verdict *verdict);
+
+/* The interface that the request means: by default cdev only where a group has no node of its own. */
+enum lease_interface verdict_interface(const struct verdict_request *request);
 
 /* The first blocking reason for one group, without keeping findings: for lists. */
 enum reason verdict_first_reason(const struct verdict_request *request);

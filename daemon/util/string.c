@@ -171,3 +171,25 @@ char *string_format(const char *format, ...) {
     va_end(arguments);
     return r < 0 ? NULL : text;
 }
+
+bool strings_equal(char *const *a, char *const *b) {
+    size_t n = strings_length(a);
+
+    if (n != strings_length(b))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!string_equal(a[i], b[i]))
+            return false;
+    return true;
+}
+
+char *strings_join(char *const *strings, const char *separator) {
+    char *joined = strdup("");
+
+    for (char *const *at = strings; joined && at && *at; at++) {
+        char *longer = string_format("%s%s%s", joined, at == strings ? "" : separator, *at);
+        free(joined);
+        joined = longer;
+    }
+    return joined;
+}

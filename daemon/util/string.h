@@ -38,6 +38,10 @@ char *text_escape(const char *text);
 /* Appends a copy of text to a NULL-terminated array. Returns 0 or -ENOMEM. */
 int strings_append(char ***strings, const char *text);
 size_t strings_length(char *const *strings);
+/* Both may be NULL, which is the same as empty. */
+bool strings_equal(char *const *a, char *const *b);
+/* The caller's; NULL when out of memory. */
+char *strings_join(char *const *strings, const char *separator);
 bool strings_contain(char *const *strings, const char *text);
 
 /* asprintf that returns the string, or NULL when out of memory. */

@@ -150,18 +150,18 @@ START_TEST(test_count_draining) {
 END_TEST
 
 START_TEST(test_expiry) {
-    ck_assert_uint_eq(lease_book_next_expiry(&book), 0);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 0);
     add_lease(1, 900, NULL);
-    ck_assert_uint_eq(lease_book_next_expiry(&book), 0);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 0);
     struct lease *late = add_lease(2, 900, NULL), *soon = add_lease(3, 900, NULL);
     late->expires = UINT64_MAX;
-    ck_assert_uint_eq(lease_book_next_expiry(&book), UINT64_MAX);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), UINT64_MAX);
     soon->expires = 1;
-    ck_assert_uint_eq(lease_book_next_expiry(&book), 1);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 1);
     soon->state = LEASE_DRAINING; /* it has ended already */
-    ck_assert_uint_eq(lease_book_next_expiry(&book), UINT64_MAX);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), UINT64_MAX);
     late->expires = 0;
-    ck_assert_uint_eq(lease_book_next_expiry(&book), 0);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 0);
 }
 END_TEST
 

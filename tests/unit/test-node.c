@@ -25,6 +25,13 @@ static void make_node(const char *path, mode_t mode, unsigned number_minor) {
     ck_assert_int_eq(fchmodat(tree.fd, path, mode, 0), 0);
 }
 
+static const struct node_name *group_node(uint32_t id) {
+    static struct node_name name;
+
+    name = node_of_group(id);
+    return &name;
+}
+
 static void set_up(void) {
     tree_begin(&tree);
     snprintf(nodes, sizeof(nodes), "%s/dev/vfio", tree.path);
@@ -53,7 +60,7 @@ static const struct node_entry *entry_of(uint32_t id) {
 }
 
 static void read_node(void) {
-    ck_assert_int_eq(node_read(tree.fd, 7, &facts), 0);
+    ck_assert_int_eq(node_read(tree.fd, group_node(7), &facts), 0);
 }
 
 /* Nobody but root gets in, and the mode says so without help of an ACL. */
@@ -119,9 +126,9 @@ START_TEST(test_impostor) {
     run(impostors[_i]);
     read_node();
     ck_assert(!facts.present && facts.mismatched);
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), -ENODEV);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), -ENODEV);
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 7), NODE_ABSENT);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), -ENODEV);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), -ENODEV);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 7, NULL), NODE_ABSENT);
     run("test -z \"$(getfacl -n -c 7 2>/dev/null | grep 12345)\"");
 }
 END_TEST
@@ -130,13 +137,13 @@ START_TEST(test_missing) {
     tree_unlink(&tree, "dev/vfio/7");
     read_node();
     ck_assert(!facts.present && !facts.mismatched);
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), -ENODEV);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), 0);
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 7), NODE_ABSENT);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), -ENODEV);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), 0);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 7, NULL), NODE_ABSENT);
     node_use_folders("/nonexistent/vfio", udev);
     read_node();
     ck_assert(!facts.present && !facts.mismatched);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), 0);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), 0);
 }
 END_TEST
 
@@ -145,13 +152,13 @@ START_TEST(test_stale) {
     tree_unlink(&tree, "class/vfio/7/dev");
     read_node();
     ck_assert(!facts.present && facts.mismatched);
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), -ENODEV);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), -ENODEV);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), 0);
 }
 END_TEST
 
 START_TEST(test_grant) {
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), 0);
     read_node();
     ck_assert_uint_eq(facts.n_entries, 1);
     ck_assert(entry_of(HOLDER)->access);
@@ -162,10 +169,10 @@ START_TEST(test_grant) {
     run("chmod 0600 7");
     read_node();
     ck_assert(!entry_of(HOLDER)->access);
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), 0);
     read_node();
     ck_assert(entry_of(HOLDER)->access);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), 0);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), 0);
     assert_closed();
 }
 END_TEST
@@ -173,7 +180,7 @@ END_TEST
 /* Entries that the mask held back must not come to life with the new mask. */
 START_TEST(test_grant_over_masked_entries) {
     run("setfacl -m u:12346:rw,g:77:rw 7 && chmod 0600 7");
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), 0);
     read_node();
     ck_assert(entry_of(HOLDER)->access);
     ck_assert_ptr_null(entry_of(OTHER));
@@ -183,18 +190,18 @@ END_TEST
 
 START_TEST(test_grant_with_owner) {
     run("chown 12346 7 && chmod 0000 7");
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), 0);
     read_node();
     ck_assert(entry_of(HOLDER)->access && !facts.owner_access);
     run("setfacl -b 7 && chown 12345 7 && chmod 0600 7");
-    ck_assert_int_eq(node_grant(tree.fd, 7, HOLDER), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), HOLDER), 0);
     read_node();
     ck_assert(entry_of(HOLDER)->access && facts.owner_access);
 }
 END_TEST
 
 START_TEST(test_grant_to_root) {
-    ck_assert_int_eq(node_grant(tree.fd, 7, 0), 0);
+    ck_assert_int_eq(node_grant(tree.fd, group_node(7), 0), 0);
     read_node();
     ck_assert_uint_eq(facts.n_entries, 0);
     assert_closed();
@@ -208,7 +215,7 @@ static const char *const dirt[] = {
 
 START_TEST(test_withdraw) {
     run(dirt[_i]);
-    ck_assert_int_eq(node_withdraw(tree.fd, 7), 0);
+    ck_assert_int_eq(node_withdraw(tree.fd, group_node(7)), 0);
     assert_closed();
     ck_assert_int_lt(lgetxattr(tree_path(&tree, "dev/vfio/7"), "system.posix_acl_access", NULL, 0),
                      0);
@@ -217,24 +224,24 @@ START_TEST(test_withdraw) {
 END_TEST
 
 START_TEST(test_settled) {
-    ck_assert(node_settled(tree.fd, 7)); /* no udev */
+    ck_assert(node_settled(tree.fd, group_node(7))); /* no udev */
     tree_file(&tree, "run/udev/control", "");
-    ck_assert(!node_settled(tree.fd, 7));
+    ck_assert(!node_settled(tree.fd, group_node(7)));
     tree_file(&tree, "run/udev/data/c1:4", "");
-    ck_assert(!node_settled(tree.fd, 7));
+    ck_assert(!node_settled(tree.fd, group_node(7)));
     tree_file(&tree, "run/udev/data/c1:3", "");
-    ck_assert(node_settled(tree.fd, 7));
+    ck_assert(node_settled(tree.fd, group_node(7)));
     tree_unlink(&tree, "class/vfio/7/dev");
-    ck_assert(!node_settled(tree.fd, 7));
+    ck_assert(!node_settled(tree.fd, group_node(7)));
 }
 END_TEST
 
 /* /dev/null can be opened, but is no VFIO group: that is said as it is. */
 START_TEST(test_ask_kernel) {
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 7), -ENOTTY);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 7, NULL), -ENOTTY);
     tree_file(&tree, "class/vfio/8/dev", "259:12345\n");
     ck_assert_int_eq(mknodat(tree.fd, "dev/vfio/8", S_IFCHR | 0600, makedev(259, 12345)), 0);
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 8), NODE_ABSENT);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 8, NULL), NODE_ABSENT);
 }
 END_TEST
 
@@ -244,7 +251,7 @@ static struct node_watch *watch;
 static char log_of_events[1024];
 static unsigned n_lost;
 
-static void note(enum node_event event, uint32_t id, void *userdata) {
+static void note(enum node_event event, uint32_t id, const char *vfio_device, void *userdata) {
     static const char letters[] = {
         [NODE_EVENT_OPENED] = 'o',
         [NODE_EVENT_CLOSED] = 'c',
@@ -254,7 +261,11 @@ static void note(enum node_event event, uint32_t id, void *userdata) {
     size_t used = strlen(log_of_events);
 
     n_lost += event == NODE_EVENT_LOST;
-    snprintf(log_of_events + used, sizeof(log_of_events) - used, "%c%u ", letters[event], id);
+    if (vfio_device)
+        snprintf(log_of_events + used, sizeof(log_of_events) - used, "%c%s ", letters[event],
+                 vfio_device);
+    else
+        snprintf(log_of_events + used, sizeof(log_of_events) - used, "%c%u ", letters[event], id);
 }
 
 /* The events that wait are exactly these. */
@@ -318,17 +329,17 @@ END_TEST
 /* The looks of the daemon itself change nothing, and make no event that it would look at again. */
 START_TEST(test_watch_reading) {
     read_node();
-    ck_assert(node_settled(tree.fd, 7));
+    ck_assert(node_settled(tree.fd, group_node(7)));
     assert_events("");
 }
 END_TEST
 
 START_TEST(test_watch_skips_own_open) {
     open_and_close("dev/vfio/7", O_RDWR);
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 7), -ENOTTY);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 7, NULL), -ENOTTY);
     ck_assert_int_eq(node_watch_skip(watch, 7), 0);
     assert_events("o7 c7 ");
-    ck_assert_int_eq(node_ask_kernel(tree.fd, 7), -ENOTTY);
+    ck_assert_int_eq(node_ask_kernel(tree.fd, 7, NULL), -ENOTTY);
     ck_assert_int_eq(node_watch_skip(watch, 7), 0);
     assert_events("");
     open_and_close("dev/vfio/7", O_RDWR);

@@ -22,6 +22,8 @@ static struct tree proc;
 /* ---- Helpers */
 
 /* The texts for what has one of the wanted devices open. */
+static bool certain; /* of the last answer */
+
 static char **find(void) {
     int output = memfd_create("answer", 0);
     _cleanup_(freep) char *text = NULL;
@@ -32,7 +34,7 @@ static char **find(void) {
     snprintf(path, sizeof(path), "/proc/self/fd/%d", output);
     ck_assert_int_eq(file_read(AT_FDCWD, path, 1 << 20, &text, NULL), 0);
     close(output);
-    ck_assert_int_eq(openers_read(text, &texts), 0);
+    ck_assert_int_eq(openers_read(text, &texts, &certain), 0);
     return texts;
 }
 
@@ -311,7 +313,8 @@ START_TEST(test_read) {
                                  "device 814 d.service /bin/d\n";
     _cleanup_(strings_freep) char **texts = NULL;
 
-    ck_assert_int_eq(openers_read(output, &texts), 0);
+    ck_assert_int_eq(openers_read(output, &texts, &certain), 0);
+    ck_assert(certain);
     ck_assert_uint_eq(strings_length(texts), 3);
     ck_assert_str_eq(texts[0], "process 812 (/usr/bin/qemu-system-x86_64, unit machine-a.scope)");
     ck_assert_str_eq(texts[1], "process 813 (/bin/b c)");
@@ -328,7 +331,7 @@ START_TEST(test_read_broken) {
     char *untouched[] = {NULL}, **texts = untouched;
 
     for (size_t i = 0; i < ELEMENTS_OF(outputs); i++)
-        ck_assert_int_eq(openers_read(outputs[i], &texts), -EBADMSG);
+        ck_assert_int_eq(openers_read(outputs[i], &texts, &certain), -EBADMSG);
     ck_assert_ptr_eq(texts, untouched);
 }
 END_TEST
@@ -336,8 +339,12 @@ END_TEST
 START_TEST(test_read_nothing) {
     char *untouched[] = {NULL}, **texts = untouched;
 
-    ck_assert_int_eq(openers_read("", &texts), 0);
+    ck_assert_int_eq(openers_read("", &texts, &certain), 0);
     ck_assert_ptr_null(texts);
+    ck_assert(!certain);
+    ck_assert_int_eq(openers_read("device 814 - /bin/d\n", &texts, &certain), 0);
+    ck_assert(!certain);
+    strings_free(texts);
 }
 END_TEST
 

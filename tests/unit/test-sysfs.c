@@ -357,9 +357,9 @@ static const struct {
 START_TEST(test_node_number) {
     unsigned number_major = 0, number_minor = 0;
 
-    ck_assert_int_eq(sysfs_read_node_number(sys.fd, 7, &number_major, &number_minor), -ENOENT);
+    ck_assert_int_eq(sysfs_read_number(sys.fd, "class/vfio/7/dev", &number_major, &number_minor), -ENOENT);
     tree_file(&sys, "class/vfio/7/dev", numbers[_i].text);
-    ck_assert_int_eq(sysfs_read_node_number(sys.fd, 7, &number_major, &number_minor),
+    ck_assert_int_eq(sysfs_read_number(sys.fd, "class/vfio/7/dev", &number_major, &number_minor),
                      numbers[_i].result);
     ck_assert_uint_eq(number_major, numbers[_i].result ? 0 : 243);
     ck_assert_uint_eq(number_minor, numbers[_i].result ? 0 : 5);

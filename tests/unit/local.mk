@@ -32,7 +32,8 @@ layer_test_libraries = \
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-driver-switch %D%/test-features %D%/test-node %D%/test-openers \
-	%D%/test-process %D%/test-state %D%/test-sysfs %D%/test-uevent %D%/test-util
+	%D%/test-process %D%/test-state %D%/test-sysfs %D%/test-uevent %D%/test-units \
+	%D%/test-units-watch %D%/test-util
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
 endif
@@ -56,6 +57,10 @@ tests_unit_test_uevent_SOURCES = %D%/test-uevent.c %D%/tree.h \
 	tests/fakekernel/uevent.c tests/fakekernel/uevent.h
 tests_unit_test_uevent_CPPFLAGS = $(AM_CPPFLAGS)
 tests_unit_test_uevent_LDADD = $(layer_test_libraries)
+tests_unit_test_units_SOURCES = %D%/test-units.c %D%/tree.h %D%/units-fixture.h
+tests_unit_test_units_LDADD = daemon/libbus.a $(layer_test_libraries) $(EV_LIBS)
+tests_unit_test_units_watch_SOURCES = %D%/test-units-watch.c %D%/tree.h %D%/units-fixture.h
+tests_unit_test_units_watch_LDADD = daemon/libbus.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
 tests_unit_test_util_LDADD = $(layer_test_libraries)
 

@@ -25,9 +25,12 @@
 /* With more devices than these the object manager leaves them out. */
 #define BUS_DEVICES_MAX 4096
 
+struct bus;
 struct call;
 struct identity;
 struct units;
+
+typedef void units_asked(struct bus *bus);
 
 /* Called once when the name is ours for the first time (0), or could not be had (negative errno). */
 typedef void bus_ready(int result, void *userdata);
@@ -49,6 +52,7 @@ struct bus {
     struct identity *identities;
     struct call *calls;  /* those that wait for something */
     struct units *units; /* NULL while no unit is watched */
+    units_asked *units_asked; /* what waits for units_when_asked */
     bool announcing;            /* what is read goes to everybody, whoever called */
     struct lease *viewed_lease; /* whose properties are read right now */
 

@@ -30,6 +30,7 @@ static void disconnect(struct bus *bus, bool flush) {
     calls_drop_all(bus);
     identities_drop_all(bus);
     units_drop_all(bus);
+    bus->units_asked = NULL;
     if (!bus->connection)
         return;
     /* A bus that does not read would block a flush. */
@@ -175,7 +176,15 @@ static void watch_units(struct bus *bus) {
     }
 }
 
-/* The bus answers in order: when the name is ours, it is known which claimants are left. */
+static void request_name(struct bus *bus) {
+    int r = sd_bus_request_name_async(bus->connection, NULL, BUS_NAME, 0, on_name, bus);
+
+    if (r < 0)
+        bus->failed = true;
+}
+
+/* The bus answers in order: when the name is ours, it is known which claimants are left; and systemd
+ * was asked before. */
 static int on_bus_id(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
     struct bus *bus = userdata;
     const char *id = NULL;
@@ -188,9 +197,7 @@ static int on_bus_id(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     snprintf(bus->bus_id, sizeof(bus->bus_id), "%s", id);
     judge_connection_leases(bus);
     watch_units(bus);
-    int r = sd_bus_request_name_async(bus->connection, NULL, BUS_NAME, 0, on_name, bus);
-    if (r < 0)
-        bus->failed = true;
+    units_when_asked(bus, request_name);
     return 1;
 }
 

@@ -161,6 +161,7 @@ struct watch {
     unit_ended *ended;
     sd_bus_slot *check; /* under way */
     bool again;         /* something may have changed since, or it could not be checked */
+    bool asked;         /* once, whatever the answer was */
     UT_hash_handle hh;
 };
 
@@ -348,10 +349,33 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events) {
     }
 }
 
-static void on_checked(int result, const char *id, void *userdata) {
-    struct watch *watch = userdata;
+static bool all_asked(const struct units *units) {
+    for (const struct watch *watch = units ? units->watches : NULL; watch; watch = watch->hh.next)
+        if (!watch->asked)
+            return false;
+    return true;
+}
+
+void units_when_asked(struct bus *bus, units_asked *asked) {
+    if (all_asked(bus->units))
+        asked(bus);
+    else
+        bus->units_asked = asked;
+}
+
+static void note_asked(struct bus *bus) {
+    units_asked *asked = bus->units_asked;
+
+    if (!asked || !all_asked(bus->units))
+        return;
+    bus->units_asked = NULL;
+    asked(bus);
+}
+
+static void take_answer(struct watch *watch, int result) {
     struct units *units = watch->units;
 
+    watch->asked = true;
     watch->check = sd_bus_slot_unref(watch->check);
     if (result == UNIT_INACTIVE || result == UNIT_UNKNOWN) {
         _cleanup_(freep) char *unit = TAKE_POINTER(watch->id);
@@ -365,6 +389,14 @@ static void on_checked(int result, const char *id, void *userdata) {
     } else if (watch->again) {
         check(watch);
     }
+}
+
+static void on_checked(int result, const char *id, void *userdata) {
+    struct watch *watch = userdata;
+    struct bus *bus = watch->units->bus;
+
+    take_answer(watch, result);
+    note_asked(bus);
 }
 
 static void check(struct watch *watch) {

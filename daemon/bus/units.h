@@ -57,5 +57,8 @@ void units_unwatch(struct bus *bus, const char *id);
 /* Asks for every watched unit again. */
 void units_recheck(struct bus *bus);
 
+/* Calls asked when each watched unit was asked about once, whatever was answered; maybe at once. */
+void units_when_asked(struct bus *bus, units_asked *asked);
+
 /* Watches none any more; for the end of a connection. On the next one they are to be watched anew. */
 void units_drop_all(struct bus *bus);

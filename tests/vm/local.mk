@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	tests/install-deps \
 	%D%/all \
+	%D%/make-cdev-modules \
 	%D%/prepare \
 	%D%/run \
 	%D%/guest-lib.sh \

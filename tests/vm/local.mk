@@ -13,6 +13,9 @@ EXTRA_DIST += \
 	%D%/guest/tty-drain.c \
 	%D%/guest/vfio-open.c \
 	%D%/guest/bus-client.c \
+	%D%/guest/edu-dma/fds.c \
+	%D%/guest/edu-dma/fds.h \
+	%D%/guest/edu-dma/main.c \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
 	%D%/demo.sh \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* bus-client VERB ...: callers that busctl cannot play, on the system bus.
  *
- * hold TARGET [OPTION=TEXT | OPTION:=NUMBER]...
- *     Claims TARGET with these options (text s, number t), prints the lease's path and keeps the
- *     connection until killed.
+ * hold TARGET [OPTION=TEXT | OPTION:=NUMBER | OPTION#=NUMBER | OPTION@=PID]...
+ *     Claims TARGET with these options (text s, number t or u, a pidfd of this process h), prints
+ *     the lease's path and keeps the connection until killed. PID 0 makes an fd that is no pidfd.
+ * claim TARGET [OPTION...]...
+ *     The same, and goes.
  * burst COUNT
  *     Sends COUNT calls of Explain without waiting, then prints how many were answered with
  *     success and how many with an error: "N answered, M refused".
@@ -13,9 +15,12 @@
  *     Sends a Claim (lifetime connection) and goes without waiting for the answer.
  *
  * Ends with 0; with 1 on an error, which is printed as NAME: TEXT. */
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -28,16 +33,32 @@ static int fail(const char *what, int error) {
     return 1;
 }
 
+/* Open until the end: the message has its own copy. */
+static int pidfd_of(pid_t pid) {
+    int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        perror("pidfd");
+        exit(1);
+    }
+    return fd;
+}
+
 static int append_option(sd_bus_message *call, char *option) {
     char *value = strchr(option, '=');
     if (!value)
         return -22;
     *value++ = 0;
     size_t length = strlen(option);
-    if (length > 0 && option[length - 1] == ':') {
+    char kind = length > 0 ? option[length - 1] : 0;
+    unsigned long long number = strtoull(value, NULL, 10);
+    if (kind == ':' || kind == '#' || kind == '@')
         option[length - 1] = 0;
-        return sd_bus_message_append(call, "{sv}", option, "t", strtoull(value, NULL, 10));
-    }
+    if (kind == ':')
+        return sd_bus_message_append(call, "{sv}", option, "t", number);
+    if (kind == '#')
+        return sd_bus_message_append(call, "{sv}", option, "u", (unsigned)number);
+    if (kind == '@')
+        return sd_bus_message_append(call, "{sv}", option, "h", pidfd_of((pid_t)number));
     return sd_bus_message_append(call, "{sv}", option, "s", value);
 }
 
@@ -57,7 +78,7 @@ static int make_call(sd_bus *bus, const char *method, const char *target, char *
     return r;
 }
 
-static int hold(sd_bus *bus, const char *target, char **options) {
+static int claim(sd_bus *bus, const char *target, char **options, bool stay) {
     sd_bus_message *call, *reply = NULL;
     sd_bus_error error = SD_BUS_ERROR_NULL;
     const char *lease;
@@ -75,7 +96,8 @@ static int hold(sd_bus *bus, const char *target, char **options) {
         return fail("answer", r);
     printf("%s\n", lease);
     fflush(stdout);
-    pause();
+    if (stay)
+        pause();
     return 0;
 }
 
@@ -145,8 +167,8 @@ int main(int argc, char **argv) {
     int r = sd_bus_open_system(&bus);
     if (r < 0)
         return fail("bus", r);
-    if (!strcmp(argv[1], "hold"))
-        return hold(bus, argv[2], argv + 3);
+    if (!strcmp(argv[1], "hold") || !strcmp(argv[1], "claim"))
+        return claim(bus, argv[2], argv + 3, argv[1][0] == 'h');
     if (!strcmp(argv[1], "burst"))
         return burst(bus, atoi(argv[2]));
     if (!strcmp(argv[1], "deaf"))

@@ -129,6 +129,17 @@ release_driver() {
     echo "$1" > /sys/bus/pci/drivers_probe
 }
 
+# bind_error DEVICE DRIVER: what the kernel says when that very driver is bound by hand, "" if it
+# lets it in. The override is no driver's again afterwards.
+bind_error() {
+    local path said
+    path=$(device_path "$1")
+    echo > "$path/driver_override"
+    said=$({ echo "$1" > "/sys/bus/pci/drivers/$2/bind"; } 2>&1)
+    echo none-by-test > "$path/driver_override"
+    echo "${said##*: }"
+}
+
 show_groups() {
     local group member
     for group in $(find /sys/kernel/iommu_groups -mindepth 1 -maxdepth 1 -printf '%f\n' |
@@ -257,6 +268,9 @@ property() { # property OBJECT INTERFACE NAME: JSON, of the value alone
     got=$(busctl --json=short get-property org.dmaownd1 "$1" "org.dmaownd1.$2" "$3" 2> /dev/null)
     [[ ! $got =~ '"data":'(.*)'}'$ ]] || echo "${BASH_REMATCH[1]}"
 }
+# has_like OBJECT INTERFACE NAME PATTERN, for wait_for
+# shellcheck disable=SC2053 # a pattern is meant
+has_like() { [[ $(property "$1" "$2" "$3") == $4 ]]; }
 has_property() { [ "$(property "$1" "$2" "$3")" = "$4" ]; }
 
 # The user's entry in the node's ACL as it takes effect: "rw-", "---" or nothing.
@@ -269,6 +283,15 @@ has_access() { [ "$(access_of "$1" "$2")" = "$3" ]; }
 # What a uid gets from the node: vfio-open's line.
 opens_as() { vfio-open -u "$(id -u "$1")" "/dev/vfio/$2"; }
 can_open() { [[ $(opens_as "$1" "$2") == flags=* ]]; }
+
+# vfio_fds PID: nodes of VFIO and iommufd and what comes from them, as far as the process has it open.
+vfio_fds() {
+    find "/proc/$1/fd" -type l \( -lname '/dev/vfio/?*' -o -lname /dev/iommu -o \
+        -lname 'anon_inode:*vfio*' \) -printf '%l '
+}
+# A node may be open for the moment of a look.
+keeps_nothing_of_vfio() { wait_for 5 daemon_has_nothing_of_vfio; }
+daemon_has_nothing_of_vfio() { [ -z "$(vfio_fds "$(main_pid)")" ]; }
 
 # call METHOD ...: as root, on the Manager; prints busctl's answer.
 call() { busctl call "${manager[@]}" "$@"; }
@@ -365,6 +388,14 @@ has_signals() { [ "$(signals "$1" | wc -l)" -ge "$2" ]; } # has_signals MEMBER C
 
 # ---- things that stay ----
 
+# edu-dma in hold NAME has done its DMA and stays; dma_done NAME "" if it was only to claim.
+dma_done() {
+    wait_for 30 grep -qE '^(staying|failed)' "/tmp/hold.$1"
+    cat "/tmp/hold.$1"
+    grep -q "^ok: ${2-DMA outside of the mapping is stopped}" "/tmp/hold.$1" &&
+        ! grep -q '^failed' "/tmp/hold.$1"
+}
+
 # hold NAME COMMAND...: starts it in the background and waits for its first line, in held[NAME].
 declare -A held=() held_pid=()
 hold() {
@@ -379,6 +410,7 @@ hold() {
     wait_for 20 test -s "/tmp/hold.$name"
     held[$name]=$(cat "/tmp/hold.$name")
 }
+is_gone() { [ ! -e "/proc/$1" ]; } # is_gone PID
 let_go() { # let_go NAME
     kill "${held_pid[$1]}" 2> /dev/null
     wait "${held_pid[$1]}" 2> /dev/null

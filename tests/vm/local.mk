@@ -20,12 +20,15 @@ EXTRA_DIST += \
 	%D%/topology/nvme.args \
 	%D%/demo.sh \
 	%D%/scenario-bus.sh \
+	%D%/scenario-cdev.sh \
 	%D%/scenario-claim.sh \
 	%D%/scenario-client.sh \
 	%D%/scenario-daemon.sh \
 	%D%/scenario-edges.sh \
+	%D%/scenario-fd.sh \
 	%D%/scenario-hotplug.sh \
 	%D%/scenario-kernel.sh \
 	%D%/scenario-lease.sh \
+	%D%/scenario-lifetimes.sh \
 	%D%/scenario-policy.sh \
 	%D%/scenario-virtio-iommu.sh

@@ -1,0 +1,152 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Mode fd: a user without access to any node does DMA with what Claim gave, and the daemon keeps
+# nothing of it.
+# shellcheck source=tests/vm/guest-lib.sh disable=SC2154
+. /opt/test/guest-lib.sh
+
+edu=0000:00:05.0
+sibling=0000:00:05.2
+nic=0000:00:02.0
+fresh_start <<'END'
+{ "version": 1,
+  "rules": [ { "name": "all", "effect": "allow", "match": { "bus": "pci" },
+               "subjects": { "users": ["alice", "bob"] } } ] }
+END
+bind_driver "$edu" vfio-pci
+bind_driver "$nic" vfio-pci
+group=$(group_of "$edu")
+node=/dev/vfio/$group
+ended() { journal_count ended "$group"; }
+reason() { journal_field ended "$group" DMAOWND_REASON; }
+wait_for 10 is_listed "$group" verdict kernel-driver alice
+watch_signals
+
+# What is refused.
+claim alice "$edu" mode s fd
+refused "beside a kernel driver nothing is granted" KernelHeld
+like "the driver is named" "$error_text" "*$sibling*e1000*"
+unbind_driver "$sibling"
+wait_for 10 is_listed "$group" verdict grantable alice
+claim alice "$edu" mode s fd uid u 1002
+refused "fds go to the caller, not to another uid" InvalidOption
+claim alice "$edu" container b true
+refused "a container is for mode fd" InvalidOption
+claim alice "$edu" interface s group mode s fds
+refused "there is no such mode" InvalidOption
+
+# End to end.
+hold dma as_user alice edu-dma -c "$edu" -s
+check "alice does DMA with what she got" dma_done dma
+like "a group and no more" "$(grep given /tmp/hold.dma)" "given: group:$group"
+check "the IOMMU's fault is on record" \
+    wait_for 10 sh -c "dmesg | grep -q 'DMA Write.*00:05.0.*fault addr 0x5000000'"
+is "she has no access to the node" "$(access_of alice "$group") $(opens_as alice "$group")" \
+    " open: EACCES"
+check "the daemon keeps nothing of VFIO" keeps_nothing_of_vfio
+first=$(sed -n 's/^lease: //p' /tmp/hold.dma)
+is "mode, interface, lifetime" "$(property "$first" Lease Mode) $(property "$first" Lease Interface) \
+$(property "$first" Lease Lifetime)" '"fd" "group" "connection"'
+is "the kernel keeps a host driver out" "$(bind_error "$sibling" e1000)" "Device or resource busy"
+claim bob "$edu" mode s fd
+refused "bob is told that it is taken" AlreadyOwned
+claim alice "$edu"
+refused "and so is alice" AlreadyOwned
+
+# Draining: the fds outlive the lease.
+release alice "$first"
+worked "release answers at once"
+is "the lease drains" "$(property "$first" Lease State)" '"draining"'
+claim bob "$edu" mode s fd
+refused "meanwhile it is busy" Busy
+opener="*process ${held_pid[dma]} (*/edu-dma, unit vmtest.service)*"
+wait_for 20 has_like "$first" Lease Openers "$opener"
+like "who still has it open is named" "$(property "$first" Lease Openers)" "$opener"
+is "no LeaseEnded yet" "$(ended)" 0
+is "the kernel still keeps others out" "$(bind_error "$sibling" e1000)" "Device or resource busy"
+let_go dma
+check "when it is closed, the lease has ended" wait_for 20 has_journal_count ended "$group" 1
+check "and the group is free" wait_for 10 is_listed "$group" owner none
+
+# With a container: the daemon has claimed it from the kernel already.
+hold dma as_user bob edu-dma -c "$edu" -o container?=1 -w
+is "bob got group and container" "$(grep given /tmp/hold.dma | sort | tr '\n' ' ')" \
+    "given: container given: group:$group "
+check "the daemon keeps neither" keeps_nothing_of_vfio
+is "the container alone keeps a host driver out" "$(bind_error "$sibling" e1000)" \
+    "Device or resource busy"
+is "nobody else opens the group" "$(vfio-open "$node")" "open: EBUSY"
+check "the daemon dies and comes back" kill_daemon
+is "with the lease of his connection" \
+    "$(property "$(sed -n 's/^lease: //p' /tmp/hold.dma)" Lease State)" '"active"'
+check "and has nothing of VFIO" keeps_nothing_of_vfio
+kill -USR1 "${held_pid[dma]}"
+wait "${held_pid[dma]}"
+is "his DMA works" "$? $(tail -n 1 /tmp/hold.dma)" "0 ok: DMA outside of the mapping is stopped"
+check "in that container" grep -q "attached to the container that was given" /tmp/hold.dma
+check "its connection's end ends the lease" wait_for 20 has_journal_count ended "$group" 2
+is "for that reason" "$(reason)" disconnected
+
+# Two groups in one container.
+claim alice "$edu,$nic" mode s fd container b true
+worked "two groups in one container"
+like "one fd each" "$answer" "*group:$group*"
+like "and the other" "$answer" "*group:$(group_of "$nic")*"
+release alice "$lease"
+check "both are free, for busctl closed its fds" wait_for 20 is_listed "$group" owner none
+
+# A key: the same lease, and fds again once the first are closed.
+hold dma as_user alice edu-dma -c "$edu" -o lifetime=persistent -o key=one -s
+first=$(sed -n 's/^lease: //p' /tmp/hold.dma)
+claim alice "$edu" mode s fd key s one
+refused "the same key while the fds are open" Busy
+let_go dma
+claim alice "$edu" mode s fd key s one
+is "afterwards it gets the same lease" "$error_name $lease" " $first"
+like "with fds" "$answer" "*group:$group*"
+release alice "$first"
+check "that is over" wait_for 20 has_journal_count ended "$group" 4
+
+# Lifetime fd: neither the exec of another program nor the claimant's end ends it, the last close
+# does. The claimant's last process hands on what it got and goes.
+# shellcheck disable=SC2016
+hold chain as_user alice edu-dma -x -c "$edu" -o lifetime=fd bash -c '
+    unset LISTEN_PID
+    sleep 1000 3<&- & echo "keeper $!"
+    edu-dma -s & echo "user $!"'
+wait "${held_pid[chain]}"
+check "DMA by a process that was handed the fds" dma_done chain
+like "with the lease among them" "$(grep given /tmp/hold.chain | tail -n 2 | tr '\n' ' ')" \
+    "*given: lease*"
+keeper=$(sed -n 's/^keeper //p' /tmp/hold.chain)
+user=$(sed -n 's/^user //p' /tmp/hold.chain)
+lease=$(sed -n 's/^lease: //p' /tmp/hold.chain)
+is "the claimant is gone, the lease is not" "$(property "$lease" Lease State)" '"active"'
+is "its lifetime" "$(property "$lease" Lease Lifetime)" '"fd"'
+check "the daemon dies and comes back" kill_daemon
+is "with the lease" "$(property "$lease" Lease State)" '"active"'
+is "the service manager keeps its fd" "$(systemctl show -p NFileDescriptorStore --value dmaownd)" 1
+claim bob "$edu"
+refused "it is still exclusive" AlreadyOwned
+kill "$user"
+wait_for 10 is_gone "$user"
+is "a copy of the lease's fd is enough" "$(property "$lease" Lease State)" '"active"'
+kill "$keeper"
+check "the last close ends it" wait_for 20 has_journal_count ended "$group" 5
+is "for that reason" "$(reason)" fd-closed
+is "LeaseEnded was sent once each" "$(signals LeaseEnded | wc -l)" 5
+
+# The same while there is no daemon.
+hold dma as_user alice edu-dma -c "$edu" -o lifetime=fd -s
+systemctl kill --signal=STOP dmaownd
+before=$(main_pid)
+let_go dma
+systemctl reset-failed dmaownd
+systemctl kill --signal=KILL dmaownd
+wait_for 20 is_ready_again "$before"
+check "a close that no daemon saw ends it too" wait_for 20 has_journal_count ended "$group" 6
+is "for the same reason" "$(reason)" fd-closed
+check "the group is free" wait_for 10 is_listed "$group" owner none
+stop_signals
+finish

@@ -8,6 +8,7 @@
 #include <string.h>
 
 bool kernel_6_1 = true;
+bool kernel_ends;
 
 void device_lock(struct device *device) {
     device_get(device);
@@ -120,6 +121,8 @@ static void detach_locked(struct device *device) {
         vfio_detach_device(device);
     while (device->hang_unbind)
         pthread_cond_wait(&tree_changed, &tree_lock);
+    if (driver->vfio)
+        vfio_wait_closed(device->name);
     if (driver->net)
         net_interface(device, false);
     if (driver->vfio) {

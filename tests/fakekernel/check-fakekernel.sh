@@ -54,8 +54,8 @@ kernel_events > /dev/null
 
 # ---- The group's node
 [ -c /dev/vfio/7 ] && pass "a node"
-is "its number" "$(stat -c '%t:%T' /dev/vfio/7)" "1:3"
-is "its number in sysfs" "$(cat /sys/class/vfio/7/dev)" "1:3"
+is "its number is that of sysfs" "$(stat -c '%t:%T' /dev/vfio/7)" "$(cat /sys/class/vfio/7/dev)"
+unlike "and not that of /dev/null" "$(cat /sys/class/vfio/7/dev)" '^1:3$'
 is "its mode" "$(stat -c '%a %U' /dev/vfio/7)" "600 root"
 write $pci/drivers/vfio-pci/unbind 0000:00:05.0
 is "not the last VFIO device" "$(kernel_events)" "remove vfio-dev,unbind pci"

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "control.h"
 #include "model.h"
-#include "nodes.h"
 #include "scale.h"
 #include "uevent.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 static const char HELP[] =
     "device BUS NAME [vendor=0x] [product=0x] [class=0x] [subsystem_vendor=0x]\n"
@@ -22,11 +18,12 @@ static const char HELP[] =
     "hang DEVICE (its unbind) | release DEVICE\n"
     "regroup DEVICE N|new|none (no event) | drop-group N | claim N on|off |\n"
     "disagree N on|off (VFIO_GROUP_GET_STATUS with sysfs)\n"
+    "fail-container N ERRNO|none (of VFIO_GROUP_SET_CONTAINER)\n"
     "fault PATH ERRNO|hang|vanish|none (the next access; vanish removes the device)\n"
     "set PATH TEXT | link PATH TARGET | rm PATH (no event)\n"
     "node N recreate | remove | MAJOR:MINOR | copy PATH\n"
     "event ACTION DEVICE [KEY=VALUE...] | burst N DEVICE\n"
-    "kernel 6.1|6.12 | scale N | state | help\n";
+    "kernel 6.1|6.12|6.12-cdev | scale N | state | help\n";
 
 static int set_number(unsigned *field, const char *text) {
     char *end;
@@ -176,6 +173,15 @@ static int errno_of(const char *name) {
     return 0;
 }
 
+static int do_fail_container(int argc, char **argv, FILE *answer) {
+    struct group *group = group_find((unsigned) atoi(argv[1]));
+
+    if (!group)
+        return -ENOENT;
+    group->fail_container = errno_of(argv[2]);
+    return group->fail_container || strcmp(argv[2], "none") == 0 ? 0 : -EINVAL;
+}
+
 static int do_fault(int argc, char **argv, FILE *answer) {
     struct entry *entry = tree_resolve(argv[1], false);
 
@@ -225,21 +231,13 @@ static int do_path(int argc, char **argv, FILE *answer) {
     return 0;
 }
 
-static int node_copy(unsigned group, const char *path) {
-    unlink(path);
-    if (mknod(path, S_IFCHR | 0666, makedev(1, 3)) < 0 || chmod(path, 0666) < 0)
-        return -errno;
-    nodes_add(path, group);
-    return 0;
-}
-
 static int do_node(int argc, char **argv, FILE *answer) {
     unsigned group = (unsigned) atoi(argv[1]), major, minor;
 
     if (strcmp(argv[2], "copy") == 0)
-        return argc < 4 ? -EINVAL : node_copy(group, argv[3]);
+        return argc < 4 ? -EINVAL : vfio_node_copy(group, argv[3]);
     if (strcmp(argv[2], "recreate") == 0)
-        return vfio_node_create(group, 1, 3);
+        return vfio_node_create(group, 0, 0);
     if (strcmp(argv[2], "remove") == 0) {
         vfio_node_remove(group);
         return 0;
@@ -280,6 +278,7 @@ static int do_burst(int argc, char **argv, FILE *answer) {
 
 static int do_kernel(int argc, char **argv, FILE *answer) {
     kernel_6_1 = strcmp(argv[1], "6.1") == 0;
+    vfio_cdev_enable(strcmp(argv[1], "6.12-cdev") == 0);
     return 0;
 }
 
@@ -320,7 +319,8 @@ static const struct {
     {"set", 3, do_path},        {"link", 3, do_path},             {"rm", 2, do_path},
     {"node", 3, do_node},       {"event", 3, do_event},           {"burst", 3, do_burst},
     {"kernel", 2, do_kernel},   {"scale", 2, do_scale},           {"state", 1, do_state},
-    {"disagree", 3, do_claim},  {"help", 1, do_help},
+    {"disagree", 3, do_claim},  {"fail-container", 3, do_fail_container},
+    {"help", 1, do_help},
 };
 
 int control_execute(int argc, char **argv, FILE *answer) {

@@ -17,6 +17,10 @@ struct group *group_find(unsigned id) {
     return group;
 }
 
+struct group *group_next(struct group *group) {
+    return group ? group->hh.next : groups;
+}
+
 unsigned group_free_id(void) {
     unsigned id = 0;
 

@@ -2,12 +2,12 @@
 /*
  * fakectl COMMAND...: tells the fake kernel (see `fakectl help`) or, with `service`, the stand-in for
  * the service manager what to do. Status 0, or 1 with the errno's text on stderr. Two commands are its
- * own: `hold NODE [container]` opens a VFIO node, claims it if asked, says "held" and stays until its
- * input ends; `status NODE` prints the flags of VFIO_GROUP_GET_STATUS.
+ * own: `hold NODE [container|DEVICE|bind]` opens a VFIO node, claims it through a container, opens a
+ * device of it too, or binds a cdev to an iommufd, as asked; says "held" and stays until its input ends
+ * (an input of "b" binds then). `status NODE` prints the flags of VFIO_GROUP_GET_STATUS.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "bind-iommufd.h"
 
 #define TIMEOUT 30 /* seconds; no answer by then is a failed test, not a slow one */
 
@@ -32,20 +34,51 @@ static int node_status(int fd) {
     return 0;
 }
 
+/* Attaches the group to a container of its own, which stays open like everything here. */
+static int claim_group(int fd, const char *device) {
+    int container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+
+    if (container < 0 || ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container) < 0)
+        return fail("VFIO_GROUP_SET_CONTAINER");
+    if (!device)
+        return 0;
+    if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
+        return fail("VFIO_SET_IOMMU");
+    return ioctl(fd, VFIO_GROUP_GET_DEVICE_FD, device) < 0 ? fail("VFIO_GROUP_GET_DEVICE_FD") : 0;
+}
+
+static int claim_device(int fd) {
+    struct vfio_device_bind_iommufd bind = {.argsz = sizeof(bind)};
+
+    bind.iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+    if (bind.iommufd < 0 || ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0)
+        return fail("VFIO_DEVICE_BIND_IOMMUFD");
+    return 0;
+}
+
+static int claim(int fd, const char *how) {
+    if (strcmp(how, "bind") == 0)
+        return claim_device(fd);
+    return claim_group(fd, strcmp(how, "container") == 0 ? NULL : how);
+}
+
 static int node(int argc, char **argv) {
-    int fd = open(argv[2], O_RDWR | O_CLOEXEC), container = -1;
+    int fd = open(argv[2], O_RDWR | O_CLOEXEC);
     char byte;
 
     if (fd < 0)
         return fail(argv[2]);
     if (strcmp(argv[1], "status") == 0)
         return node_status(fd);
-    if (argc > 3 && ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container) < 0)
-        return fail("VFIO_GROUP_SET_CONTAINER");
+    if (argc > 3 && claim(fd, argv[3]) != 0)
+        return 1;
     puts("held");
     fflush(stdout);
     while (read(0, &byte, 1) > 0)
-        ;
+        if (byte == 'b' && claim_device(fd) == 0) {
+            puts("bound");
+            fflush(stdout);
+        }
     return 0;
 }
 

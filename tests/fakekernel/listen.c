@@ -24,6 +24,7 @@ static void release_faults(struct entry *entry) {
 
 void control_release_all(void) {
     pthread_mutex_lock(&tree_lock);
+    kernel_ends = true;
     release_faults(tree_root());
     pthread_cond_broadcast(&tree_changed);
     pthread_mutex_unlock(&tree_lock);

@@ -24,6 +24,9 @@ noinst_PROGRAMS += %D%/fakekernel %D%/fakectl %D%/mktree
 endif
 
 %C%_fakekernel_SOURCES = $(FAKEKERNEL_MODEL) \
+	%D%/bind-iommufd.h \
+	%D%/calls.c \
+	%D%/calls.h \
 	%D%/fs.c \
 	%D%/fs.h \
 	%D%/init.c \
@@ -34,6 +37,8 @@ endif
 	%D%/main.c \
 	%D%/mounts.c \
 	%D%/mounts.h \
+	%D%/remote.c \
+	%D%/remote.h \
 	%D%/services.c \
 	%D%/services.h \
 	%D%/supervisor.c \
@@ -42,7 +47,7 @@ endif
 %C%_fakekernel_LDFLAGS = -pthread
 %C%_fakekernel_LDADD = $(FUSE_LIBS)
 
-%C%_fakectl_SOURCES = %D%/fakectl.c
+%C%_fakectl_SOURCES = %D%/bind-iommufd.h %D%/fakectl.c
 %C%_fakectl_CFLAGS = $(FAKEKERNEL_CFLAGS)
 %C%_fakectl_LDFLAGS = -Wl,--as-needed
 
@@ -51,5 +56,5 @@ endif
 %C%_mktree_LDFLAGS = -pthread
 
 EXTRA_DIST += %D%/default.scenario
-dist_check_SCRIPTS += %D%/check-fakekernel.sh
-TESTS += %D%/check-fakekernel.sh
+dist_check_SCRIPTS += %D%/check-fakekernel.sh %D%/check-vfio.sh
+TESTS += %D%/check-fakekernel.sh %D%/check-vfio.sh

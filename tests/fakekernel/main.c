@@ -14,7 +14,6 @@
 #include "init.h"
 #include "model.h"
 #include "mounts.h"
-#include "nodes.h"
 #include "supervisor.h"
 #include "uevent.h"
 
@@ -197,7 +196,6 @@ static int serve(pid_t child, int channel, const struct options *options) {
     if (uevents < 0 || listener < 0 || commands < 0)
         return -EPIPE;
     uevent_attach(uevents);
-    nodes_of_process(child);
     if (!options->no_supervisor)
         pthread_create(&thread, NULL, supervise, (void *) (intptr_t) listener);
     pthread_create(&thread, NULL, control, (void *) (intptr_t) commands);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "nodes.h"
 #include "tree.h"
 
 /*
@@ -25,12 +26,21 @@ struct driver {
     bool fails;   /* probe answers ENODEV */
 };
 
+/* Claimed by the opener, through the container whose file has this inode. */
+struct container_claim {
+    bool set;
+    dev_t device;
+    ino_t inode;
+};
+
 struct group {
     unsigned id;
     struct entry *directory;
     unsigned members;
     unsigned vfio_members; /* the node exists while it is not 0 */
-    bool container;        /* claimed by the opener through a container */
+    struct container_claim container;
+    bool iommu;            /* VFIO_SET_IOMMU was called on that container */
+    int fail_container;    /* errno of the next VFIO_GROUP_SET_CONTAINER, 0 */
     bool claimed;          /* claimed by decree of a test */
     bool disagrees;        /* VFIO says not viable whatever sysfs shows */
     UT_hash_handle hh;
@@ -45,6 +55,7 @@ struct device {
     char *driver_override;
     char *native;      /* the driver that matches it by its ids */
     int vfio_id;       /* X of vfio-dev/vfioX, -1 if none */
+    ino_t iommufd;     /* of the iommufd that its cdev is bound to, while it is */
     unsigned vendor, product, subsystem_vendor, subsystem_product, class;
     char *modalias;
     char *uevent;      /* its constant uevent lines */
@@ -65,6 +76,7 @@ struct device_spec {
 };
 
 extern bool kernel_6_1; /* an unbind that hangs hides vfio-dev only at its end, and blocks readers */
+extern bool kernel_ends; /* nothing hangs any more */
 
 void model_initialise(void);
 struct bus *bus_get(const char *name); /* made when new */
@@ -73,6 +85,7 @@ struct driver *driver_find(struct bus *bus, const char *name);
 /* By its name or a sysfs path; NULL if none. */
 struct device *device_find(const char *name);
 struct group *group_find(unsigned id);
+struct group *group_next(struct group *group); /* the first one after NULL */
 
 int device_add(const struct device_spec *spec);
 int device_remove(struct device *device);
@@ -103,7 +116,16 @@ void vfio_detach_group(struct device *device);
 /* A counted driver holds a member (owner_cnt of drivers). */
 bool group_has_kernel_driver(const struct group *group);
 bool group_user_claimed(struct group *group);
+/* A member's cdev is bound; to another iommufd than this one, unless that is NULL. */
+bool group_device_bound(const struct group *group, const struct node *iommufd);
+bool group_device_open(const struct group *group);
+/* Devices with a VFIO driver have a cdev from now on, or none. */
+void vfio_cdev_enable(bool enable);
+/* Waits until nobody has a file of the device open. */
+void vfio_wait_closed(const char *name);
 /* Nodes are made only where this has been set (a folder such as /dev/vfio). */
 void vfio_node_folder(const char *folder);
+/* major 0: the number that sysfs has for it. */
 int vfio_node_create(unsigned group, unsigned major, unsigned minor);
+int vfio_node_copy(unsigned group, const char *path);
 void vfio_node_remove(unsigned group);

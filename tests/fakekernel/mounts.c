@@ -130,8 +130,12 @@ static int make_run(void) {
             return failed(folders[i]);
     /* udev's gate for its monitor, and its mark on a node that it has finished with. */
     write_file("/run/udev/control", "");
-    write_file("/run/udev/data/c1:3", "I:1\nE:ID_FAKE=1\n");
-    write_file("/run/udev/data/c1:5", "I:1\n");
+    for (int minor = 3; minor < 10; minor++) {
+        char path[32];
+
+        snprintf(path, sizeof(path), "/run/udev/data/c1:%d", minor);
+        write_file(path, "I:1\nE:ID_FAKE=1\n");
+    }
     write_file("/run/fakekernel/passwd", PASSWD);
     write_file("/run/fakekernel/kallsyms", KALLSYMS);
     write_file("/run/fakekernel/interrupts", INTERRUPTS);

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The unmodified daemon on the fake kernel and a private bus.
 check_PROGRAMS += %D%/caller
-%C%_caller_SOURCES = %D%/caller.c
+%C%_caller_SOURCES = \
+	%D%/caller.c \
+	%D%/caller.h \
+	%D%/caller-claim.c \
+	%D%/caller-common.c \
+	%D%/caller-floods.c \
+	%D%/caller-stand-ins.c
 %C%_caller_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS)
 %C%_caller_LDFLAGS = -Wl,--as-needed
 %C%_caller_LDADD = $(SYSTEMD_LIBS)

@@ -42,6 +42,8 @@ static const char BUS[] =
     "  </policy>\n"
     "  <policy user=\"root\">\n"
     "    <allow own=\"org.freedesktop.PolicyKit1\"/>\n"
+    "    <allow own=\"org.freedesktop.systemd1\"/>\n"
+    "    <allow send_destination=\"org.freedesktop.systemd1\"/>\n"
     "    <allow own_prefix=\"org.test\"/>\n"
     "    <allow send_destination=\"org.test.Noop\"/>\n"
     "    <allow send_destination=\"org.freedesktop.PolicyKit1\"/>\n"

@@ -98,7 +98,9 @@ static int append_property(sd_bus_message *m, const char *name, const struct uni
     r = sd_bus_message_open_container(m, 'v', "(uo)");
     if (r >= 0)
         r = append_job(m, unit);
-    return r < 0 ? r : sd_bus_message_close_container(m);
+    if (r >= 0)
+        r = sd_bus_message_close_container(m);
+    return r < 0 ? r : 1;
 }
 
 static int append_properties(sd_bus_message *m, const char *const *names, const struct unit *unit,

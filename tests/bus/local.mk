@@ -25,8 +25,9 @@ BUS_TESTS = \
 	%D%/read.sh \
 	%D%/recovery.sh \
 	%D%/service.sh \
+	%D%/stand-ins.sh \
 	%D%/watch.sh
 
 dist_check_SCRIPTS += $(BUS_TESTS)
 TESTS += $(BUS_TESTS)
-EXTRA_DIST += %D%/lib.sh
+EXTRA_DIST += %D%/callers.sh %D%/lib.sh

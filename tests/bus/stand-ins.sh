@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The service manager's stand-in, as systemd 252 answers.
+# shellcheck source-path=SCRIPTDIR
+needs_daemon=no
+. "$(dirname "$0")/lib.sh" || exit 99
+. "$(dirname "$0")/callers.sh"
+
+one=org.freedesktop.systemd1
+of() { busctl --json=short get-property $one "/org/freedesktop/systemd1/unit/$1" $one.Unit "$2" | jq -c .data; }
+changes() { grep -c '"member":"PropertiesChanged"' /run/monitor || :; }
+
+systemd unit machine-a.scope active
+is "a unit" "$(for p in Id Names LoadState ActiveState SubState Job; do of machine_2da_2escope $p; done | paste -sd' ')" \
+    '"machine-a.scope" ["machine-a.scope"] "loaded" "active" "running" [0,"/"]'
+is "one that there is not" "$(for p in Id LoadState ActiveState; do of none_2eservice $p; done | paste -sd' ')" \
+    '"none.service" "not-found" "inactive"'
+is "GetUnit" "$(busctl --json=short call $one /org/freedesktop/systemd1 $one.Manager GetUnit s machine-a.scope | jq -r '.data[0]')" \
+    /org/freedesktop/systemd1/unit/machine_2da_2escope
+refused "of one that is not loaded" $one.NoSuchUnit busctl call $one /org/freedesktop/systemd1 $one.Manager GetUnit s none.service
+works "LoadUnit" busctl call $one /org/freedesktop/systemd1 $one.Manager LoadUnit s none.service
+is "GetAll" "$(busctl --json=short call $one /org/freedesktop/systemd1/unit/machine_2da_2escope \
+    org.freedesktop.DBus.Properties GetAll s $one.Unit | jq '.data[0] | length')" 6
+systemd alias machine-a.scope other.scope
+is "an alias" "$(of other_2escope Id) $(of other_2escope Names)" '"machine-a.scope" ["machine-a.scope","other.scope"]'
+
+busctl --json=short monitor $one > /run/monitor 2> /run/monitoring &
+monitor=$!
+within grep -q Monitoring /run/monitoring
+systemd unit machine-a.scope inactive 7
+busctl call $one /org/freedesktop/systemd1 $one.Manager Subscribe # busctl is gone at once
+systemd unit machine-a.scope active
+is "nobody subscribed, nothing is told" "$(changes)" 0
+kill $monitor
+wait $monitor || :
+is "a job" "$(systemd unit machine-a.scope inactive 7; of machine_2da_2escope Job)" '[7,"/org/freedesktop/systemd1/job/7"]'
+systemd hang
+fails "it hangs" busctl --timeout=1 call $one /org/freedesktop/systemd1 $one.Manager GetUnit s machine-a.scope
+systemd answer
+works "and answers" of machine_2da_2escope Id
+systemd gone
+fails "it is gone" of machine_2da_2escope Id
+systemd back
+works "and back" of machine_2da_2escope Id
+finish

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # For tests with several callers at once that do something now and then; sourced after lib.sh.
 
+# shellcheck disable=SC2034 # $said is for the tests
 declare -A input process
 
 # begin NAME USER VERB...: a caller; its first line is in $said. It lives until `end NAME`.

@@ -12,6 +12,9 @@ enum exit_status {
     STATUS_OWNED = 5,       /* owned by someone else, busy, or over quota */
     STATUS_NO_SUCH = 6,     /* no such target or lease */
     STATUS_UNREACHABLE = 7, /* the daemon cannot be reached */
+    /* What a shell says of a command that it cannot run. */
+    STATUS_NOT_EXECUTABLE = 126,
+    STATUS_NOT_FOUND = 127,
 };
 
 /* For the name of a D-Bus error; STATUS_ERROR if the name is not known or NULL. */

@@ -5,11 +5,13 @@ dist_man_MANS += %D%/dmaownctl.1
 
 # All but main(), so that tests can link it.
 client_libclient_a_SOURCES = \
-	%D%/bus.c %D%/bus.h %D%/event.c %D%/event.h %D%/exit-status.c %D%/exit-status.h \
-	%D%/json.c %D%/json.h %D%/options.c %D%/options.h %D%/policy-files.c %D%/policy-files.h \
+	%D%/bus.c %D%/bus.h %D%/claim.c %D%/claim.h %D%/event.c %D%/event.h \
+	%D%/exit-status.c %D%/exit-status.h %D%/json.c %D%/json.h %D%/listen-fds.c %D%/listen-fds.h \
+	%D%/options.c %D%/options.h %D%/policy-files.c %D%/policy-files.h \
 	%D%/policy-question.c %D%/policy-question.h %D%/table.c %D%/table.h %D%/text.c %D%/text.h \
-	%D%/verb.c %D%/verb.h %D%/verb-monitor.c %D%/verb-policy-test.c %D%/verbs-daemon.c \
-	%D%/verbs-groups.c %D%/verbs-groups.h %D%/verbs-leases.c %D%/verbs-policy.c
+	%D%/verb.c %D%/verb.h %D%/verb-hold.c %D%/verb-monitor.c %D%/verb-policy-test.c \
+	%D%/verb-run.c %D%/verbs-daemon.c %D%/verbs-groups.c %D%/verbs-groups.h \
+	%D%/verbs-leases.c %D%/verbs-policy.c
 client_libclient_a_CFLAGS = $(AM_CFLAGS) $(SMARTCOLS_CFLAGS)
 
 client_libraries = \
@@ -22,11 +24,15 @@ dmaownctl_LDADD = $(client_libraries)
 dist_bashcompletion_DATA = %D%/completion/dmaownctl
 
 # Tests.
-client_test_scripts = tests/unit/test-client-verbs.sh tests/unit/test-client-documents.sh
+client_test_scripts = \
+	tests/unit/test-client-documents.sh tests/unit/test-client-hold.sh \
+	tests/unit/test-client-run.sh tests/unit/test-client-verbs.sh
 dist_check_SCRIPTS += $(client_test_scripts)
+EXTRA_DIST += tests/unit/client-lib.sh
 TESTS += $(client_test_scripts)
 check_PROGRAMS += tests/unit/test-client-daemon
-tests_unit_test_client_daemon_SOURCES = tests/unit/test-client-daemon.c
+tests_unit_test_client_daemon_SOURCES = tests/unit/test-client-daemon.c \
+	tests/unit/test-client-daemon.h tests/unit/test-client-leases.c
 tests_unit_test_client_daemon_LDADD = daemon/libutil.a $(SYSTEMD_LIBS)
 if HAVE_CHECK
 client_tests = tests/unit/test-client-status tests/unit/test-client-text

@@ -29,11 +29,17 @@ void call_options_done(struct call_options *options) {
         free(options->values[i].name);
 }
 
-static struct call_option *find(struct call_options *options, const char *name) {
+const struct call_option *call_options_find(const struct call_options *options, const char *name) {
     for (size_t i = 0; i < options->n_values; i++)
         if (strcmp(options->values[i].name, name) == 0)
             return &options->values[i];
     return NULL;
+}
+
+bool call_options_say(const struct call_options *options, const char *name, const char *text) {
+    const struct call_option *option = call_options_find(options, name);
+
+    return option && option->type == 's' && strcmp(option->text, text) == 0;
 }
 
 static int boolean_parse(const char *text, uint64_t *ret) {
@@ -89,12 +95,15 @@ static enum exit_status refuse(const struct client *client, const struct call_op
 /* An option twice: the last one holds, as usual on a command line. name is taken over. */
 static enum exit_status take(const struct client *client, struct call_options *options, char *name,
                              char type, const char *text) {
-    struct call_option *option = find(options, name);
+    size_t index = 0;
 
-    if (option) {
+    while (index < options->n_values && strcmp(options->values[index].name, name) != 0)
+        index++;
+    struct call_option *option = &options->values[index];
+    if (index < options->n_values) {
         free(name);
     } else {
-        option = &options->values[options->n_values++];
+        options->n_values++;
         option->name = name;
     }
     option->type = type;
@@ -116,28 +125,44 @@ static enum exit_status take_generic(const struct client *client, struct call_op
     return take(client, options, name, typed ? text[length - 1] : option_type(name), equals + 1);
 }
 
+/* One that has a name of its own on the command line. */
+static enum exit_status take_known(const struct client *client, struct call_options *options,
+                                   const char *name, const char *text) {
+    char *copy = strdup(name);
+    char type = option_type(name);
+
+    /* A switch has no text. */
+    return copy ? take(client, options, copy, type, type == 'b' ? "yes" : text)
+                : client_fail_memory(client);
+}
+
 enum exit_status call_options_read(const struct client *client, const struct arguments *arguments,
-                                   struct call_options *ret) {
-    static const char *const known[] = {"lifetime", "ttl",     "mode", "interface",
-                                        "key",      "comment", "uid",  NULL};
-    /* A claim through dmaownctl must outlive it, so the API's default does not serve here. */
-    char *name = strdup("lifetime");
-    enum exit_status status = name ? take(client, ret, name, 's', "persistent")
-                                   : client_fail_memory(client);
+                                   const char *lifetime, struct call_options *ret) {
+    static const char *const known[] = {"lifetime", "ttl", "mode", "interface", "container", "pid",
+                                        "unit",     "key", "uid",  "comment",   NULL};
+    enum exit_status status = take_known(client, ret, "lifetime", lifetime);
 
     for (size_t i = 0; status == STATUS_DONE && i < arguments->n_values; i++) {
-        const char *value = arguments->values[i].value;
-        if (strcmp(arguments->values[i].name, "option") == 0) {
+        const char *name = arguments->values[i].name, *value = arguments->values[i].value;
+        if (strcmp(name, "option") == 0)
             status = take_generic(client, ret, value);
-            continue;
-        }
-        if (!strings_contain((char *const *)known, arguments->values[i].name))
-            continue;
-        name = strdup(arguments->values[i].name);
-        status = name ? take(client, ret, name, option_type(name), value)
-                      : client_fail_memory(client);
+        else if (strings_contain((char *const *)known, name))
+            status = take_known(client, ret, name, value);
     }
     return status;
+}
+
+const char *call_options_lifetime(const struct arguments *arguments) {
+    if (arguments_value(arguments, "pid"))
+        return "process";
+    return arguments_value(arguments, "unit") ? "unit" : "persistent";
+}
+
+enum exit_status call_options_set_uid(const struct client *client, struct call_options *options,
+                                      uid_t uid) {
+    _cleanup_(freep) char *text = string_format("%u", (unsigned)uid);
+
+    return text ? take_known(client, options, "uid", text) : client_fail_memory(client);
 }
 
 static int append_option(sd_bus_message *call, const struct call_option *option) {

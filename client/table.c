@@ -14,14 +14,14 @@ static inline void scols_unref_tablep(struct libscols_table **table) {
     scols_unref_table(*table);
 }
 
-/* The elements of an array with commas between. */
-static char *array_format(json_object *array, char *(*format)(json_object *)) {
+/* The elements of an array with a separator between. */
+static char *array_join(json_object *array, const char *separator, char *(*format)(json_object *)) {
     _cleanup_(freep) char *joined = NULL;
 
     for (size_t i = 0; i < json_length(array); i++) {
         _cleanup_(freep) char *element = format(json_object_array_get_idx(array, i));
-        char *longer = element ? string_format("%s%s%s", joined ? joined : "", joined ? "," : "",
-                                               element)
+        char *longer = element ? string_format("%s%s%s", joined ? joined : "",
+                                               joined ? separator : "", element)
                                : NULL;
         if (!longer)
             return NULL;
@@ -29,6 +29,10 @@ static char *array_format(json_object *array, char *(*format)(json_object *)) {
         joined = longer;
     }
     return joined ? TAKE_POINTER(joined) : strdup("-");
+}
+
+static char *array_format(json_object *array, char *(*format)(json_object *)) {
+    return array_join(array, ",", format);
 }
 
 char *value_format(json_object *value) {
@@ -80,6 +84,11 @@ static char *blocker_format(json_object *pair) {
 
 char *blockers_format(json_object *value) {
     return json_object_is_type(value, json_type_array) ? array_format(value, blocker_format)
+                                                       : value_format(value);
+}
+
+char *sentences_format(json_object *value) {
+    return json_object_is_type(value, json_type_array) ? array_join(value, "; ", value_format)
                                                        : value_format(value);
 }
 

@@ -35,6 +35,7 @@ char *user_value_format(json_object *value);   /* a uid */
 char *time_value_format(json_object *value);   /* microseconds since 1970 */
 char *object_value_format(json_object *value); /* object paths of groups or leases: the number */
 char *blockers_format(json_object *value);     /* [["0000:00:05.1", "e1000e"]]: with brackets */
+char *sentences_format(json_object *value);    /* an array of text that has commas of its own */
 
 const char *verdict_color(const char *text);
 const char *owner_color(const char *text);

@@ -12,10 +12,10 @@
 #include "util/string.h"
 
 const struct verb *const verbs[] = {
-    &verb_list,         &verb_show,        &verb_explain, &verb_claim,
-    &verb_release,      &verb_leases,      &verb_monitor, &verb_policy_check,
-    &verb_policy_test,  &verb_reload,      &verb_rescan,  &verb_status,
-    NULL,
+    &verb_list,    &verb_show,    &verb_explain,      &verb_claim,
+    &verb_run,     &verb_hold,    &verb_release,      &verb_leases,
+    &verb_monitor, &verb_revoke,  &verb_policy_check, &verb_policy_test,
+    &verb_reload,  &verb_rescan,  &verb_status,       NULL,
 };
 
 /* Every verb has these; json only where the verb says so. */
@@ -33,7 +33,7 @@ static const struct verb_option common_options[] = {
 struct option_table {
     const struct verb_option *options[OPTIONS_MAX];
     struct option longs[OPTIONS_MAX + 1];
-    char letters[2 * OPTIONS_MAX + 2];
+    char letters[2 * OPTIONS_MAX + 3];
     size_t n;
 };
 
@@ -60,6 +60,8 @@ static void option_table_add(struct option_table *table, const struct verb_optio
 
 static void option_table_init(struct option_table *table, const struct verb *verb) {
     memset(table, 0, sizeof(*table));
+    /* So that getopt() gives the words in order, and leaves a command behind "--" alone. */
+    strcpy(table->letters, verb->command ? "-" : "");
     for (const struct verb_option *option = verb->options; option && option->name; option++)
         option_table_add(table, option);
     for (const struct verb_option *option = common_options; option->name; option++)
@@ -123,6 +125,22 @@ static enum exit_status arguments_take(struct arguments *arguments, struct clien
     return STATUS_DONE;
 }
 
+/* What getopt() left behind: words, or a command and the "--" before it. */
+static enum exit_status arguments_take_rest(struct arguments *arguments, struct client *client,
+                                            const struct verb *verb, char **rest, size_t n_rest,
+                                            bool separated) {
+    if (!verb->command) {
+        arguments->words = rest;
+        arguments->n_words = n_rest;
+        return STATUS_DONE;
+    }
+    arguments->command = rest;
+    if (!separated || n_rest == 0)
+        return client_fail(client, STATUS_USAGE,
+                           "there is no '-- COMMAND'; see dmaownctl %s --help", verb->name);
+    return STATUS_DONE;
+}
+
 static enum exit_status arguments_check_words(const struct arguments *arguments,
                                               struct client *client, const struct verb *verb) {
     if (arguments->n_words < verb->min_words)
@@ -138,34 +156,49 @@ static enum exit_status arguments_check_words(const struct arguments *arguments,
     return STATUS_DONE;
 }
 
+/* One of getopt()'s values; *ret_finished as for verb_parse(). */
+static enum exit_status arguments_take_value(struct arguments *arguments, struct client *client,
+                                             const struct verb *verb,
+                                             const struct option_table *table, int value,
+                                             bool *ret_finished) {
+    const struct verb_option *option = option_table_find(table, value);
+
+    if (value == 1) { /* a word; its place in argv is behind all words so far */
+        arguments->words[arguments->n_words++] = optarg;
+        return STATUS_DONE;
+    }
+    if (!option)
+        return client_fail(client, STATUS_USAGE, "see dmaownctl %s --help", verb->name);
+    if (strcmp(option->name, "help") != 0)
+        return arguments_take(arguments, client, option, optarg);
+    verb_print_help(verb);
+    *ret_finished = true;
+    return STATUS_DONE;
+}
+
 enum exit_status verb_parse(const struct verb *verb, struct client *client, int argc, char **argv,
                             struct arguments *arguments, bool *ret_finished) {
     struct option_table table;
-    enum exit_status status;
-    int value;
+    enum exit_status status = STATUS_DONE;
+    int value, at = 1;
 
     option_table_init(&table, verb);
     memset(arguments, 0, sizeof(*arguments));
+    arguments->words = argv + 1;
+    *ret_finished = false;
     optind = 0; /* makes getopt start anew: main() has used it for the options before the verb */
     while ((value = getopt_long(argc, argv, table.letters, table.longs, NULL)) >= 0) {
-        const struct verb_option *option = option_table_find(&table, value);
-        if (!option)
-            return client_fail(client, STATUS_USAGE, "see dmaownctl %s --help", verb->name);
-        if (strcmp(option->name, "help") == 0) {
-            verb_print_help(verb);
-            *ret_finished = true;
-            return STATUS_DONE;
-        }
-        status = arguments_take(arguments, client, option, optarg);
-        if (status != STATUS_DONE)
+        status = arguments_take_value(arguments, client, verb, &table, value, ret_finished);
+        if (status != STATUS_DONE || *ret_finished)
             return status;
+        at = optind;
     }
     if (client->json && !verb->json)
         return client_fail(client, STATUS_USAGE, "there is nothing to print as JSON");
-    arguments->words = argv + optind;
-    arguments->n_words = (size_t)(argc - optind);
-    *ret_finished = false;
-    return arguments_check_words(arguments, client, verb);
+    /* Nothing but a "--" makes getopt() go on and give nothing. */
+    status = arguments_take_rest(arguments, client, verb, argv + optind, (size_t)(argc - optind),
+                                 optind > at);
+    return status == STATUS_DONE ? arguments_check_words(arguments, client, verb) : status;
 }
 
 static void option_print_help(const struct verb_option *option) {

@@ -39,6 +39,7 @@ struct arguments {
     size_t n_values;
     char **words; /* what is not an option */
     size_t n_words;
+    char **command; /* what stands behind "--", NULL-terminated; NULL if the verb takes none */
 };
 
 /* Value of the last option of this name; NULL if it was not given ("" for a switch). */
@@ -51,6 +52,7 @@ struct verb {
     const char *help;     /* the rest, lines of at most 78 columns; may be NULL */
     const struct verb_option *options; /* beside the common ones; may be NULL */
     bool json;                         /* has --json */
+    bool command;                      /* takes a command behind "--" */
     size_t min_words, max_words;
     enum exit_status (*run)(struct client *client, const struct arguments *arguments);
 };
@@ -75,7 +77,8 @@ bool verbs_print_help(const char *family);
 
 /* The families. */
 extern const struct verb verb_list, verb_show, verb_explain;
-extern const struct verb verb_claim, verb_release, verb_leases;
+extern const struct verb verb_claim, verb_release, verb_revoke, verb_leases;
+extern const struct verb verb_run, verb_hold;
 extern const struct verb verb_monitor;
 extern const struct verb verb_policy_check, verb_policy_test;
 extern const struct verb verb_reload, verb_rescan, verb_status;

@@ -7,6 +7,7 @@
 #include "client/json.h"
 #include "client/options.h"
 #include "client/table.h"
+#include "client/text.h"
 #include "client/verbs-groups.h"
 
 /* ---- list ---------------------------------------------------------------------------------- */
@@ -205,7 +206,8 @@ static enum exit_status explain_run(struct client *client, const struct argument
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
     _cleanup_(json_putp) json_object *explanation = NULL;
     _cleanup_(call_options_done) struct call_options options = {0};
-    enum exit_status status = call_options_read(client, arguments, &options);
+    enum exit_status status =
+        call_options_read(client, arguments, call_options_lifetime(arguments), &options);
 
     if (status == STATUS_DONE)
         status = call_new(client, "Explain", arguments_value(arguments, "uid") != NULL, &call);
@@ -224,6 +226,7 @@ static enum exit_status explain_run(struct client *client, const struct argument
 }
 
 static const struct verb_option explain_options[] = {
+    LIFETIME_OPTIONS,
     CLAIM_OPTIONS,
     {"uid", 'u', "USER", "ask for another user (root or polkit)"},
     {NULL},
@@ -348,9 +351,25 @@ static enum exit_status print_group(const struct client *client, json_object *gr
                                  : status;
 }
 
+static enum exit_status show_lease(struct client *client, const char *path) {
+    _cleanup_(json_putp) json_object *lease = NULL;
+    enum exit_status status = object_read(client, path, LEASE_INTERFACE, &lease);
+
+    if (status != STATUS_DONE)
+        return status;
+    if (client->json)
+        return json_print(lease, false) < 0 ? client_fail_memory(client) : STATUS_DONE;
+    printf("Lease %llu\n", (unsigned long long)json_number(lease, "id"));
+    return lease_print(client, lease);
+}
+
 static enum exit_status show_run(struct client *client, const struct arguments *arguments) {
     _cleanup_(json_putp) json_object *group = NULL;
     _cleanup_(freep) char *path = NULL;
+
+    /* A number would be a group's. */
+    if (*arguments->words[0] == '/' && lease_path_parse(arguments->words[0], &path) == 0)
+        return show_lease(client, path);
     enum exit_status status = group_find(client, arguments->words[0], &path);
 
     if (status == STATUS_DONE)
@@ -369,8 +388,9 @@ static enum exit_status show_run(struct client *client, const struct arguments *
 const struct verb verb_show = {
     .name = "show",
     .synopsis = "TARGET",
-    .summary = "Shows a group in full, with its devices and its lease",
-    .help = "A role says what a device's driver means for the group: free (no driver), user\n"
+    .summary = "Shows a group in full, or a lease by its object path",
+    .help = "A lease's number would be taken for a group's: give its object path.\n"
+            "A role says what a device's driver means for the group: free (no driver), user\n"
             "(VFIO), passive (does no harm beside a user) or kernel (stands in the way).\n",
     .json = true,
     .min_words = 1,

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Not a test: a stand-in for dmaownd on a private bus, with a fixed small world, for the tests of
- * dmaownctl. test-client-daemon ADDRESS; says "ready" when its name is taken. A target steers the
- * answers: "error:NAME" gives that error, "reason:NAME" that reason from Explain, "echo" an error
- * that tells the options that were sent. Reload sends one of every signal. */
+ * dmaownctl. test-client-daemon ADDRESS [keep]; says "ready" when its name is taken. A target steers
+ * the answers: "error:NAME" gives that error, "reason:NAME" that reason from Explain, "echo" an error
+ * that tells the options that were sent, "never" no answer to a claim. Reload sends one of every
+ * signal. */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <systemd/sd-bus.h>
 
+#include "test-client-daemon.h"
 #include "util/cleanup.h"
 #include "util/string.h"
 
-#define ROOT "/org/dmaownd1"
 #define DEVICE(name) ROOT "/device/pci_2f0000_3a00_3a05_2e" name
 
 struct device {
@@ -124,35 +126,6 @@ static const sd_bus_vtable group_vtable[] = {
     SD_BUS_VTABLE_END,
 };
 
-static struct lease {
-    uint64_t id, since;
-    uint32_t uid;
-    const char *state, *lifetime, *comment;
-} lease = {3, 1637586000000000, 0, "active", "persistent", "two\nlines"};
-
-static int get_groups(sd_bus *bus, const char *path, const char *interface, const char *property,
-                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-    return sd_bus_message_append(reply, "ao", 1, ROOT "/group/12");
-}
-
-static const sd_bus_vtable lease_vtable[] = {
-    SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("Id", "t", NULL, offsetof(struct lease, id), SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Since", "t", NULL, offsetof(struct lease, since),
-                    SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Groups", "ao", get_groups, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("Uid", "u", NULL, offsetof(struct lease, uid), SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("ClaimantUid", "u", NULL, offsetof(struct lease, uid),
-                    SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("State", "s", NULL, offsetof(struct lease, state),
-                    SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-    SD_BUS_PROPERTY("Lifetime", "s", NULL, offsetof(struct lease, lifetime),
-                    SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Comment", "s", NULL, offsetof(struct lease, comment),
-                    SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_VTABLE_END,
-};
-
 /* ---- The manager --------------------------------------------------------------------------- */
 
 static int list_groups(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -171,8 +144,7 @@ static int list_groups(sd_bus_message *call, void *userdata, sd_bus_error *error
     return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-/* Sets the error that target asks for; 0 if it asks for none. */
-static int steer(const char *target, sd_bus_error *error) {
+int steer(const char *target, sd_bus_error *error) {
     const char *name = string_after(target, "error:");
     _cleanup_(freep) char *full =
         name ? string_format("%s%s", strchr(name, '.') ? "" : "org.dmaownd1.Error.", name) : NULL;
@@ -195,83 +167,74 @@ static int find_group(sd_bus_message *call, void *userdata, sd_bus_error *error)
     return steer("error:NoSuchTarget", error);
 }
 
-/* The options as text, in an error. */
-static int echo(sd_bus_message *call, sd_bus_error *error) {
-    _cleanup_(freep) char *text = strdup("");
-    const char *name, *signature;
-    int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+int read_option(sd_bus_message *call, struct option *ret) {
+    struct option option = {0};
+    int r = sd_bus_message_enter_container(call, 'e', "sv");
 
-    while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-        uint64_t number = 0;
-        const char *word = NULL;
-        r = sd_bus_message_read_basic(call, 's', &name);
-        if (r >= 0)
-            r = sd_bus_message_peek_type(call, NULL, &signature);
-        if (r >= 0)
-            r = sd_bus_message_enter_container(call, 'v', signature);
-        if (r >= 0 && strcmp(signature, "s") == 0)
-            r = sd_bus_message_read_basic(call, 's', &word);
-        else if (r >= 0)
-            r = sd_bus_message_read_basic(call, signature[0], &number);
-        if (r < 0)
-            return r;
-        char *longer = string_format("%s%s=%s:", text, name, signature);
-        free(text);
-        text = word ? string_format("%s%s ", longer, word)
-                    : string_format("%s%llu ", longer, (unsigned long long)number);
-        free(longer);
-        (void)sd_bus_message_exit_container(call);
-        (void)sd_bus_message_exit_container(call);
-    }
-    return r < 0 ? r : sd_bus_error_setf(error, "org.dmaownd1.Error.InvalidOption", "%s", text);
-}
-
-/* The targets of Explain and Claim; the first one steers. */
-static int read_targets(sd_bus_message *call, const char **ret_first, sd_bus_error *error) {
-    const char *target, *first = NULL;
-    int r = sd_bus_message_enter_container(call, 'a', "s");
-
-    while (r >= 0 && (r = sd_bus_message_read_basic(call, 's', &target)) > 0)
-        first = first ? first : target;
+    if (r <= 0)
+        return r;
+    r = sd_bus_message_read_basic(call, 's', &option.name);
+    if (r >= 0)
+        r = sd_bus_message_peek_type(call, NULL, &option.signature);
+    if (r >= 0)
+        r = sd_bus_message_enter_container(call, 'v', option.signature);
+    if (r >= 0 && strcmp(option.signature, "s") == 0)
+        r = sd_bus_message_read_basic(call, 's', &option.text);
+    else if (r >= 0)
+        r = sd_bus_message_read_basic(call, option.signature[0], &option.number);
     if (r >= 0)
         r = sd_bus_message_exit_container(call);
-    if (r < 0 || !first)
+    if (r >= 0)
+        r = sd_bus_message_exit_container(call);
+    if (r < 0)
+        return r;
+    *ret = option;
+    return 1;
+}
+
+int echo(sd_bus_message *call, const char *name, sd_bus_error *error) {
+    _cleanup_(freep) char *text = strdup("");
+    struct option option;
+    int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+
+    while (r >= 0 && (r = read_option(call, &option)) > 0) {
+        char *longer = option.text
+                           ? string_format("%s%s=s:%s ", text, option.name, option.text)
+                           : string_format("%s%s=%s:%llu ", text, option.name, option.signature,
+                                           (unsigned long long)option.number);
+        free(text);
+        text = longer;
+    }
+    return r < 0 ? r : sd_bus_error_setf(error, name, "%s", text);
+}
+
+int read_targets(sd_bus_message *call, struct targets *ret, sd_bus_error *error) {
+    int r = sd_bus_message_enter_container(call, 'a', "s");
+
+    ret->n_words = 0;
+    while (r >= 0 && ret->n_words < TARGETS_MAX &&
+           (r = sd_bus_message_read_basic(call, 's', &ret->words[ret->n_words])) > 0)
+        ret->n_words++;
+    if (r >= 0)
+        r = sd_bus_message_exit_container(call);
+    if (r < 0 || ret->n_words == 0)
         return r < 0 ? r : -EINVAL;
-    if (strcmp(first, "echo") == 0)
-        return echo(call, error);
-    *ret_first = first;
-    return steer(first, error);
+    if (strcmp(ret->words[0], "echo") == 0)
+        return echo(call, "org.dmaownd1.Error.InvalidOption", error);
+    return steer(ret->words[0], error);
 }
 
 static int explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-    const char *target;
-    int r = read_targets(call, &target, error);
+    struct targets targets;
+    int r = read_targets(call, &targets, error);
 
     if (r < 0)
         return r;
-    const char *reason = string_after(target, "reason:");
+    const char *reason = string_after(targets.words[0], "reason:");
     return sd_bus_reply_method_return(
         call, "bsaa{sv}", !reason, reason ? reason : "", 1, 6, "group", "u", 7u, "device", "s",
         "0000:00:05.1", "reason", "s", reason ? reason : "free", "driver", "s", "e1000e", "blocks",
         "b", reason != NULL, "text", "s", "Device 0000:00:05.1 speaks.");
-}
-
-static int claim(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-    const char *target;
-    int r = read_targets(call, &target, error);
-
-    return r < 0 ? r : sd_bus_reply_method_return(call, "oa{sh}", ROOT "/lease/4", 0);
-}
-
-static int release(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-    const char *path;
-    int r = sd_bus_message_read(call, "o", &path);
-
-    if (r < 0)
-        return r;
-    if (strcmp(path, ROOT "/lease/3") == 0)
-        return sd_bus_reply_method_return(call, NULL);
-    return steer("error:NoSuchLease", error);
 }
 
 static int reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -320,8 +283,9 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD("ListGroups", "", "a(ussuso)", list_groups, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("FindGroup", "s", "o", find_group, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Explain", "asa{sv}", "bsaa{sv}", explain, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Claim", "asa{sv}", "oa{sh}", claim, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Release", "o", "", release, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Claim", "asa{sv}", "oa{sh}", leases_claim, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Release", "o", "", leases_release, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Revoke", "oa{sv}", "", leases_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Reload", "", "", reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Rescan", "", "", rescan, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Version", "s", get_manager, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -335,7 +299,7 @@ static const sd_bus_vtable manager_vtable[] = {
 
 /* ---- Start --------------------------------------------------------------------------------- */
 
-static int add_objects(sd_bus *bus) {
+static int add_objects(sd_bus *bus, bool keep) {
     int r = sd_bus_add_object_manager(bus, NULL, ROOT);
 
     if (r >= 0)
@@ -346,13 +310,10 @@ static int add_objects(sd_bus *bus) {
     for (size_t i = 0; r >= 0 && i < ELEMENTS_OF(groups); i++)
         r = sd_bus_add_object_vtable(bus, NULL, groups[i].path, "org.dmaownd1.Group", group_vtable,
                                      &groups[i]);
-    if (r >= 0)
-        r = sd_bus_add_object_vtable(bus, NULL, ROOT "/lease/3", "org.dmaownd1.Lease",
-                                     lease_vtable, &lease);
-    return r;
+    return r < 0 ? r : leases_add(bus, keep);
 }
 
-static int serve(const char *address) {
+static int connect_to(const char *address, sd_bus **ret) {
     sd_bus *bus = NULL;
     int r = sd_bus_new(&bus);
 
@@ -361,28 +322,40 @@ static int serve(const char *address) {
     if (r >= 0)
         r = sd_bus_set_bus_client(bus, true);
     if (r >= 0)
+        r = sd_bus_negotiate_fds(bus, true);
+    if (r >= 0)
+        r = sd_bus_set_exit_on_disconnect(bus, true);
+    if (r >= 0)
         r = sd_bus_start(bus);
-    if (r >= 0)
-        r = add_objects(bus);
-    if (r >= 0)
-        r = sd_bus_request_name(bus, "org.dmaownd1", 0);
-    if (r >= 0) {
-        puts("ready");
-        (void)fflush(stdout);
-    }
-    while (r >= 0) {
-        r = sd_bus_process(bus, NULL);
-        if (r == 0)
-            r = sd_bus_wait(bus, UINT64_MAX);
-    }
-    sd_bus_unref(bus);
+    *ret = bus;
     return r;
 }
 
+static int serve(const char *address, bool keep) {
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
+    int r = sd_event_default(&event);
+
+    if (r >= 0)
+        r = connect_to(address, &bus);
+    if (r >= 0)
+        r = sd_bus_attach_event(bus, event, 0);
+    if (r >= 0)
+        r = add_objects(bus, keep);
+    if (r >= 0)
+        r = sd_bus_request_name(bus, "org.dmaownd1", 0);
+    if (r < 0)
+        return r;
+    puts("ready");
+    (void)fflush(stdout);
+    return sd_event_loop(event);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2)
+    if (argc != 2 && !(argc == 3 && strcmp(argv[2], "keep") == 0))
         return 2;
-    int r = serve(argv[1]);
-    fprintf(stderr, "test-client-daemon: %s\n", strerror(-r));
-    return r == -ECONNRESET || r == -ENOTCONN ? 0 : 1;
+    int r = serve(argv[1], argc == 3);
+    if (r < 0)
+        fprintf(stderr, "test-client-daemon: %s\n", strerror(-r));
+    return r < 0;
 }

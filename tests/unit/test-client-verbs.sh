@@ -2,90 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Every verb of dmaownctl against a stand-in for the daemon on a private bus: what is sent, what is
 # printed, and how it ends.
-set -eu
-build=${top_builddir:-$PWD}
-ctl=$build/dmaownctl
-work=$(mktemp -d)
-count=0
-failed=0
-export LC_ALL=C.UTF-8 TZ=UTC TERM=dumb
-
-stop() {
-    exec {bus_output}<&- {daemon_output}<&- 2> /dev/null || :
-    kill "${daemon_pid:-}" "${bus_pid:-}" 2> /dev/null || :
-    rm -rf "$work"
-}
-trap stop EXIT
-
-result() {
-    count=$((count + 1))
-    if [ "$1" = ok ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        sed 's/^/# /' <<< "$3"
-    fi
-}
-
-# is NAME GOT WANTED
-is() {
-    if [ "$2" = "$3" ]; then result ok "$1"; else result bad "$1" "got:    $2"$'\n'"wanted: $3"; fi
-}
-
-# like NAME GOT PATTERN
-like() {
-    # shellcheck disable=SC2053 # a pattern is meant
-    if [[ $2 == $3 ]]; then result ok "$1"; else result bad "$1" "got:    $2"$'\n'"wanted: $3"; fi
-}
-
-# run ARGUMENT...: sets out, err and status.
-run() {
-    status=0
-    "$ctl" "$@" > "$work/out" 2> "$work/err" || status=$?
-    out=$(< "$work/out")
-    err=$(< "$work/err")
-}
-
-# ends STATUS ARGUMENT...: the call ends so, with a message unless that is 0.
-ends() {
-    local wanted=$1 name
-    shift
-    name="dmaownctl$(printf ' %q' "$@")"
-    run "$@"
-    is "$name ends with $wanted" "$status" "$wanted"
-    [ "$wanted" = 0 ] || like "$name says why" "$err" "dmaownctl: *"
-}
-
-# json FILTER: of the last output.
-json() { jq -cr "$1" <<< "$out" 2>&1 || :; }
-
-start() {
-    cat > "$work/bus.conf" <<END
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>unix:path=$work/bus</listen>
-  <policy context="default">
-    <allow own="*"/><allow send_destination="*"/>
-    <allow receive_type="method_call"/><allow receive_type="method_return"/>
-    <allow receive_type="error"/><allow receive_type="signal"/>
-  </policy>
-</busconfig>
-END
-    exec {bus_output}< <(exec dbus-daemon --nofork --nopidfile --config-file="$work/bus.conf" --print-address \
-        2> "$work/bus.log")
-    bus_pid=$!
-    read -r -t 30 address <&"$bus_output"
-    export DBUS_SYSTEM_BUS_ADDRESS=$address
-}
-
-start_daemon() {
-    exec {daemon_output}< <(exec "$build/tests/unit/test-client-daemon" "$address")
-    daemon_pid=$!
-    read -r -t 30 line <&"$daemon_output"
-    is "the stand-in is ready" "$line" ready
-}
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/client-lib.sh"
 
 # ---- Without a bus, without a daemon
 DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/none ends 7 list
@@ -163,7 +81,7 @@ is "but not with NO_COLOR" "$(colored "NO_COLOR=1")" 0
 ends 0 show 0000:00:05.0
 like "show" "$out" "Group 7*Owner: kernel*0000:00:05.1 (e1000e)*vfio-pci*A claim by you: grantable*"
 ends 0 show 12
-like "with its lease" "$out" "*Lease 3*Holder: root*persistent*2021-11-22 13:00:00*"
+like "with its lease" "$out" "*Lease 3*Holder: root*Groups: 12*Lifetime: unit*2021-11-22 13:00:00*"
 ends 0 show 12 --json
 is "show in JSON" "$(json '[.id, .lease.id, .verdict.grantable, .devices[0].name]')" \
     '[12,3,true,"0000:00:05.2"]'
@@ -190,12 +108,27 @@ for verb in claim explain; do
     run "$verb" echo
     is "$verb asks for a persistent lease" "$err" "dmaownctl: $verb: lifetime=s:persistent "
     is "a refused option is usage" "$status" 2
-    run "$verb" echo -l process --ttl 5m --key k --comment "ä b" --uid root -m fd -i cdev \
+    run "$verb" echo -l process --ttl 5m --key k --comment "ä b" --uid root -m path -i cdev \
         -o detach=yes -o pid=12 -o new:u=7 -o other=text
     is "$verb sends every option with its type" "$err" "dmaownctl: $verb: lifetime=s:process ttl=t:300 \
-key=s:k comment=s:ä b uid=u:0 mode=s:fd interface=s:cdev detach=b:1 pid=u:12 new=u:7 other=s:text "
+key=s:k comment=s:ä b uid=u:0 mode=s:path interface=s:cdev detach=b:1 pid=u:12 new=u:7 other=s:text "
     run "$verb" --ttl 5 --ttl 2h -o lifetime=unit echo
     is "the last one holds" "$err" "dmaownctl: $verb: lifetime=s:unit ttl=t:7200 "
+    run "$verb" echo --pid 812
+    is "$verb --pid means a process" "$err" "dmaownctl: $verb: lifetime=s:process pid=u:812 "
+    run "$verb" echo --unit a.service
+    is "$verb --unit means a unit" "$err" "dmaownctl: $verb: lifetime=s:unit unit=s:a.service "
+    run "$verb" --unit a.service -l persistent echo
+    is "$verb says what was said" "$err" "dmaownctl: $verb: lifetime=s:persistent unit=s:a.service "
+    ends 2 "$verb" --pid 1x 7
+    ends 2 "$verb" --pid 4294967296 7
+done
+run explain echo --mode fd --container
+is "explain may ask for fds" "$err" "dmaownctl: explain: lifetime=s:persistent mode=s:fd container=b:1 "
+for words in "--mode fd" "-o mode=fd" --container; do
+    # shellcheck disable=SC2086 # words
+    ends 2 claim 7 $words
+    like "claim $words says what to use" "$err" "*dmaownctl run*dmaownctl hold*"
 done
 for pair in InvalidOption:2 NoSuchTarget:6 PolicyDenied:3 Busy:5 AlreadyOwned:5 ForeignOwner:5 \
     DeviceInUse:4 KernelHeld:4 NotViable:4 QuotaExceeded:5 SwitchFailed:4 \
@@ -204,20 +137,46 @@ for pair in InvalidOption:2 NoSuchTarget:6 PolicyDenied:3 Busy:5 AlreadyOwned:5 
     is "the daemon's sentence, escaped" "$err" \
         "dmaownctl: claim: This is ${pair%:*}.\\x0aAnd \\x1b[1mmore."
 done
-run claim -l connection 7
-like "warns of a lease that ends at once" "$err" "*ends as soon as dmaownctl does*"
+for lifetime in fd process; do
+    run claim -l $lifetime error:Busy
+    like "warns of a lease that ends at once: $lifetime" "$err" "*ends as soon as dmaownctl does*"
+done
+run claim --pid 1 error:Busy
+like "but not of one that does not" "$err" "dmaownctl: claim: This is Busy*"
 ends 0 release 3
 ends 0 release /org/dmaownd1/lease/3
 ends 6 release 9
 ends 6 release 9 3
 ends 6 release no-lease
 
+# ---- revoke
+ends 0 revoke 3
+ends 0 revoke --timeout 0 3 /org/dmaownd1/lease/3
+ends 5 revoke 5
+is "revoke waits for nobody" "$err" "dmaownctl: revoke: timeout=t:0 "
+ends 5 revoke 5 --timeout 2m --unbind
+is "unless it is told to" "$err" "dmaownctl: revoke: timeout=t:120 unbind=b:1 "
+ends 6 revoke 9 5
+ends 6 revoke no-lease
+ends 2 revoke
+ends 2 revoke --timeout soon 3
+ends 2 revoke --timeout -1 3
+ends 2 --json revoke 3
+
 # ---- leases, status, reload, rescan
 ends 0 leases
-like "leases" "$out" "*LEASE*3*12*root*active*persistent*2021-11-22 13:00:00*two\\\\x0alines*"
+like "leases" "$out" "*LEASE*3*12*root*active*unit machine-a.scope*2021-11-22 13:00:00*two\\\\x0alines*"
 ends 0 leases --json
 is "leases in JSON" "$(json '[.[] | [.id, .groups, .uid, .since, .comment]]')" \
     '[[3,["/org/dmaownd1/group/12"],0,1637586000000000,"two\nlines"]]'
+is "who has it open" "$(json '.[0].openers[0]')" "process 812 (/usr/bin/qemu, unit a.scope)"
+is "nothing more than the daemon says" "$(json '.[0] | has("lasts")')" false
+ends 0 show /org/dmaownd1/lease/3
+like "show of a lease" "$out" "Lease 3*Still open in: process 812 (/usr/bin/qemu, unit a.scope); \
+process 9 (/bin/\\\\x1b\[31m)*Unit: machine-a.scope*"
+ends 0 show /org/dmaownd1/lease/3 --json
+is "in JSON" "$(json '[.id, .unit, .openers[1]]')" $'[3,"machine-a.scope","process 9 (/bin/\\u001b[31m)"]'
+ends 6 show /org/dmaownd1/lease/9
 ends 0 status
 like "status" "$out" "*Version: 0.1*Kernel model: claim*Owners: 1 kernel, 1 user*"
 ends 0 status --json
@@ -316,5 +275,4 @@ ends 0 reload
 is "goes on over a restart" "$(collect "$lines" '*')" "device 0000:00:05.1: driver e1000e -> none, role free"
 kill "${watchers[@]}"
 
-echo "1..$count"
-[ "$failed" -eq 0 ]
+finish

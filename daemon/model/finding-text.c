@@ -52,14 +52,30 @@ static char *policy_text(const struct finding *finding, const struct verdict_req
     }
 }
 
-static char *owner_text(const struct finding *finding, const char *subject) {
+/* Who else runs what is no stranger's business. */
+static bool may_see(const struct verdict_request *request, const struct lease *lease) {
+    uid_t uid = request->caller.uid;
+
+    return uid == 0 || uid == lease->claimant || uid == lease->holder;
+}
+
+static char *draining_text(const struct lease *lease, const struct verdict_request *request,
+                           const char *subject) {
+    _cleanup_(freep) char *openers =
+        may_see(request, lease) ? strings_join(lease->openers, ", ") : NULL;
+
+    return string_format("%s was released by uid %u, but %s still has it open; it is free when that "
+                         "is closed.",
+                         subject, lease->holder, openers && *openers ? openers : "somebody");
+}
+
+static char *owner_text(const struct finding *finding, const struct verdict_request *request,
+                        const char *subject) {
     const struct lease *lease = finding->group->lease;
 
     switch (finding->reason) {
     case REASON_DRAINING:
-        return string_format("%s was released by uid %u, but somebody still has it open; it is "
-                             "free when that is closed.",
-                             subject, lease->holder);
+        return draining_text(lease, request, subject);
     case REASON_LEASED:
         return string_format("%s is owned by uid %u (lease %llu); it is free when that lease ends.",
                              subject, lease->holder, (unsigned long long)lease->id);
@@ -174,7 +190,7 @@ static char *make_text(const struct finding *finding, const struct verdict_reque
     case OUTCOME_BUSY:
     case OUTCOME_ALREADY_OWNED:
     case OUTCOME_FOREIGN_OWNER:
-        return owner_text(finding, subject);
+        return owner_text(finding, request, subject);
     case OUTCOME_KERNEL_HELD:
         return kernel_text(finding, subject);
     case OUTCOME_NOT_VIABLE:

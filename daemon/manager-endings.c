@@ -80,14 +80,19 @@ void manager_try_draining(struct manager *manager) {
         arm_drain(manager);
 }
 
+static void save_lease(struct manager *manager, const struct lease *lease) {
+    int r = state_save(manager->state, lease);
+
+    if (r < 0)
+        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+}
+
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
     manager_stop_keeping(manager, lease);
-    int r = state_save(manager->state, lease);
-    if (r < 0)
-        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
+    save_lease(manager, lease);
     arm_drain(manager);
 }
 
@@ -128,16 +133,13 @@ void manager_revoke(struct manager *manager, struct lease *lease, uint64_t secon
     uint64_t at = now_boottime() + seconds * 1000000;
 
     lease->unbind = lease->unbind || unbind;
+    if (lease->state == LEASE_ACTIVE && (!lease->revoke_at || at < lease->revoke_at))
+        lease->revoke_at = at;
+    save_lease(manager, lease);
     if (lease->state == LEASE_DRAINING) {
         manager_try_draining(manager);
         return;
     }
-    if (!lease->revoke_at || at < lease->revoke_at)
-        lease->revoke_at = at;
-    int r = state_save(manager->state, lease);
-    if (r < 0)
-        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
     log_message(LOG_NOTICE, "Lease %llu of uid %u is revoked and ends in %llu s.",
                 (unsigned long long)lease->id, lease->holder, (unsigned long long)seconds);
     if (manager->listener)

@@ -91,8 +91,8 @@ static void save_lease(struct manager *manager, const struct lease *lease) {
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
-    manager_stop_keeping(manager, lease);
     save_lease(manager, lease);
+    manager_stop_keeping(manager, lease);
     arm_drain(manager);
 }
 

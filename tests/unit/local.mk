@@ -69,12 +69,15 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
+	%D%/test-cdev %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-target %D%/test-verdict %D%/test-verdict-policy \
 	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
 endif
+tests_unit_test_cdev_SOURCES = %D%/test-cdev.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_cdev_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)

@@ -40,6 +40,8 @@ START_TEST(test_new) {
     lease->rule = strdup("nics");
     lease->key = strdup("vm-1");
     lease->comment = strdup("");
+    lease->kept_unit = strdup("qemu.service");
+    ck_assert_int_eq(strings_append(&lease->openers, "process 812"), 0);
     ck_assert_ptr_null(lease_free(lease)); /* a leak would be the sanitizer's to find */
     ck_assert_uint_eq(none->n_groups, 0);
     ck_assert_ptr_null(lease_free(none));
@@ -165,6 +167,42 @@ START_TEST(test_expiry) {
 }
 END_TEST
 
+/* It may end by its time and by being revoked: the earlier counts. */
+START_TEST(test_revocation) {
+    struct lease *lease = add_lease(1, 900, NULL), *other = add_lease(2, 900, NULL);
+
+    ck_assert_uint_eq(lease_deadline(lease), 0);
+    lease->revoke_at = 50;
+    ck_assert_uint_eq(lease_deadline(lease), 50);
+    lease->expires = 60;
+    ck_assert_uint_eq(lease_deadline(lease), 50);
+    lease->expires = 40;
+    ck_assert_uint_eq(lease_deadline(lease), 40);
+    lease->revoke_at = 0;
+    ck_assert_uint_eq(lease_deadline(lease), 40);
+    other->revoke_at = 39;
+    other->expires = 1000;
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 39);
+    other->revoke_at = 0;
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 40);
+    lease->revoke_at = 1;
+    lease->state = LEASE_DRAINING; /* it has ended already */
+    ck_assert_uint_eq(lease_deadline(lease), 0);
+    ck_assert_uint_eq(lease_book_next_deadline(&book), 1000);
+}
+END_TEST
+
+/* Where the holder got fds, the nodes are nobody's but root's. */
+START_TEST(test_node_user) {
+    struct lease *lease = add_lease(1, 900, NULL);
+
+    lease->mode = POLICY_MODE_PATH;
+    ck_assert_uint_eq(lease_node_user(lease), 64055);
+    lease->mode = POLICY_MODE_FD;
+    ck_assert_uint_eq(lease_node_user(lease), 0);
+}
+END_TEST
+
 /* For messages: as many groups as there is room for, and never half a number. */
 START_TEST(test_describe) {
     char text[64];
@@ -237,6 +275,8 @@ int main(void) {
     tcase_add_test(all, test_count_by_place);
     tcase_add_test(all, test_count_draining);
     tcase_add_test(all, test_expiry);
+    tcase_add_test(all, test_revocation);
+    tcase_add_test(all, test_node_user);
     tcase_add_test(all, test_describe);
     tcase_add_test(all, test_words);
     suite_add_tcase(suite, all);

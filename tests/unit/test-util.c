@@ -149,6 +149,37 @@ START_TEST(test_intern) {
 }
 END_TEST
 
+/* An array that ends with NULL. */
+#define STRINGS(...) ((char *const *)(const char *const[]){__VA_ARGS__, NULL})
+#define NO_STRINGS ((char *const[]){NULL})
+
+START_TEST(test_strings_equal) {
+    char *const *one = STRINGS("a", "b");
+
+    ck_assert(strings_equal(one, STRINGS("a", "b")));
+    ck_assert(strings_equal(one, one));
+    ck_assert(!strings_equal(one, STRINGS("b", "a")));
+    ck_assert(!strings_equal(one, STRINGS("a")) && !strings_equal(STRINGS("a"), one));
+    ck_assert(!strings_equal(NULL, one) && !strings_equal(one, NULL));
+    ck_assert(strings_equal(NULL, NULL));
+    ck_assert(strings_equal(NULL, NO_STRINGS) && strings_equal(NO_STRINGS, NULL));
+}
+END_TEST
+
+static void assert_joined(char *const *strings, const char *expected) {
+    _cleanup_(freep) char *joined = strings_join(strings, ", ");
+
+    ck_assert_str_eq(joined, expected);
+}
+
+START_TEST(test_strings_join) {
+    assert_joined(STRINGS("a", "b", "", "c%s"), "a, b, , c%s");
+    assert_joined(STRINGS("a"), "a");
+    assert_joined(NO_STRINGS, "");
+    assert_joined(NULL, "");
+}
+END_TEST
+
 /* ---- Files ---------------------------------------------------------------------------------- */
 
 static struct tree tree;
@@ -258,6 +289,8 @@ static void add_strings(Suite *suite) {
     tcase_add_loop_test(all, test_text, 0, ELEMENTS_OF(texts));
     tcase_add_test(all, test_pieces);
     tcase_add_test(all, test_strings);
+    tcase_add_test(all, test_strings_equal);
+    tcase_add_test(all, test_strings_join);
     tcase_add_test(all, test_intern);
     suite_add_tcase(suite, all);
 }

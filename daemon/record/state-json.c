@@ -24,8 +24,7 @@ static int append(json_object *array, json_object *value) {
 }
 
 static int put_number(json_object *object, const char *name, uint64_t value) {
-    return value > INT64_MAX ? -EINVAL
-                             : put(object, name, json_object_new_int64((int64_t)value));
+    return value > TIME_MAX ? -EINVAL : put(object, name, json_object_new_int64((int64_t)value));
 }
 
 static int put_text(json_object *object, const char *name, const char *text) {

@@ -92,6 +92,15 @@ static int get_optional(struct reader *reader, const char *name, uint64_t limit,
                : 0;
 }
 
+static int get_unbind(struct reader *reader, struct lease *lease) {
+    json_object *value = get(reader, "unbind", json_type_boolean);
+
+    if (!value && json_object_object_get_ex(reader->object, "unbind", NULL))
+        return fault(reader, "unbind");
+    lease->unbind = json_object_get_boolean(value);
+    return 0;
+}
+
 static int get_endings(struct reader *reader, struct lease *lease) {
     uint64_t pid = 0;
     int r = get_optional(reader, "kept_pid", INT32_MAX, &pid);
@@ -101,8 +110,7 @@ static int get_endings(struct reader *reader, struct lease *lease) {
     if (r >= 0)
         r = get_optional(reader, "revoke_at", TIME_MAX, &lease->revoke_at);
     lease->kept_pid = (pid_t)pid;
-    lease->unbind = json_object_get_boolean(get(reader, "unbind", json_type_boolean));
-    return r;
+    return r < 0 ? r : get_unbind(reader, lease);
 }
 
 static int get_interface(struct reader *reader, enum lease_interface *ret) {

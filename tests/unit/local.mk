@@ -31,9 +31,10 @@ layer_test_libraries = \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-driver-switch %D%/test-features %D%/test-node %D%/test-openers \
-	%D%/test-process %D%/test-state %D%/test-sysfs %D%/test-uevent %D%/test-units \
-	%D%/test-units-watch %D%/test-util
+	%D%/test-audit %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
+	%D%/test-node %D%/test-openers \
+	%D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
+	%D%/test-units %D%/test-units-watch %D%/test-util
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
 endif
@@ -41,6 +42,8 @@ tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
 tests_unit_test_audit_LDADD = $(layer_test_libraries)
 tests_unit_test_driver_switch_SOURCES = %D%/test-driver-switch.c %D%/tree.h
 tests_unit_test_driver_switch_LDADD = $(layer_test_libraries)
+tests_unit_test_fd_store_SOURCES = %D%/test-fd-store.c %D%/tree.h
+tests_unit_test_fd_store_LDADD = $(layer_test_libraries)
 tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
@@ -51,6 +54,8 @@ tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h
 tests_unit_test_process_LDADD = $(layer_test_libraries)
 tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h
 tests_unit_test_state_LDADD = $(layer_test_libraries)
+tests_unit_test_state_endings_SOURCES = %D%/test-state-endings.c %D%/tree.h
+tests_unit_test_state_endings_LDADD = $(layer_test_libraries)
 tests_unit_test_sysfs_SOURCES = %D%/test-sysfs.c %D%/tree.h
 tests_unit_test_sysfs_LDADD = $(layer_test_libraries)
 tests_unit_test_uevent_SOURCES = %D%/test-uevent.c %D%/tree.h \

@@ -191,21 +191,69 @@ static int drop_entry(acl_t acl, uid_t uid) {
     return r < 0 ? -errno : 0;
 }
 
-/* Without named entries there is no mask, and the group's bits are the group's own again. */
-static int drop_lonely_mask(acl_t acl) {
-    acl_entry_t entry, mask = NULL;
+static acl_entry_t find_mask(acl_t acl) {
+    acl_entry_t entry;
     acl_tag_t tag;
-    bool named = false;
 
     for (int which = ACL_FIRST_ENTRY; acl_get_entry(acl, which, &entry) > 0;
-         which = ACL_NEXT_ENTRY) {
-        if (acl_get_tag_type(entry, &tag) < 0)
+         which = ACL_NEXT_ENTRY)
+        if (acl_get_tag_type(entry, &tag) >= 0 && tag == ACL_MASK)
+            return entry;
+    return NULL;
+}
+
+static int apply_mask_to(acl_entry_t entry, acl_permset_t mask) {
+    static const acl_perm_t each[] = {ACL_READ, ACL_WRITE, ACL_EXECUTE};
+    acl_permset_t permissions;
+    acl_tag_t tag;
+
+    if (acl_get_tag_type(entry, &tag) < 0 || acl_get_permset(entry, &permissions) < 0)
+        return -errno;
+    if (tag != ACL_USER && tag != ACL_GROUP && tag != ACL_GROUP_OBJ)
+        return 0;
+    for (size_t i = 0; i < ELEMENTS_OF(each); i++)
+        if (acl_get_perm(mask, each[i]) != 1 && acl_delete_perm(permissions, each[i]) < 0)
             return -errno;
-        named = named || tag == ACL_USER || tag == ACL_GROUP;
-        if (tag == ACL_MASK)
-            mask = entry;
+    return 0;
+}
+
+/* A chmod holds entries back by the mask: without this, a wider mask, or none, would give them again
+ * what was taken from them. */
+static int apply_mask(acl_t acl) {
+    acl_entry_t entry, mask = find_mask(acl);
+    acl_permset_t allowed;
+    int r, which = ACL_FIRST_ENTRY;
+
+    if (!mask)
+        return 0;
+    if (acl_get_permset(mask, &allowed) < 0)
+        return -errno;
+    while ((r = acl_get_entry(acl, which, &entry)) > 0) {
+        r = apply_mask_to(entry, allowed);
+        if (r < 0)
+            return r;
+        which = ACL_NEXT_ENTRY;
     }
-    return !named && mask && acl_delete_entry(acl, mask) < 0 ? -errno : 0;
+    return r < 0 ? -errno : 0;
+}
+
+static bool has_named(acl_t acl) {
+    acl_entry_t entry;
+    acl_tag_t tag;
+
+    for (int which = ACL_FIRST_ENTRY; acl_get_entry(acl, which, &entry) > 0;
+         which = ACL_NEXT_ENTRY)
+        if (acl_get_tag_type(entry, &tag) >= 0 && (tag == ACL_USER || tag == ACL_GROUP))
+            return true;
+    return false;
+}
+
+/* As wide as the entries. Without named ones there is none, and the group's bits are its own again. */
+static int settle_mask(acl_t *acl) {
+    if (has_named(*acl))
+        return acl_calc_mask(acl) < 0 ? -errno : 0;
+    acl_entry_t mask = find_mask(*acl);
+    return mask && acl_delete_entry(*acl, mask) < 0 ? -errno : 0;
 }
 
 static int change_entry(int node, uid_t uid, bool wanted) {
@@ -215,13 +263,13 @@ static int change_entry(int node, uid_t uid, bool wanted) {
     _cleanup_(acl_freep) acl_t acl = acl_get_file(path, ACL_TYPE_ACCESS);
     if (!acl)
         return -errno;
-    int r = drop_entry(acl, uid);
+    int r = apply_mask(acl);
+    if (r >= 0)
+        r = drop_entry(acl, uid);
     if (r >= 0 && wanted)
         r = acl_append(&acl, ACL_USER, &uid, true);
-    if (r >= 0 && wanted && acl_calc_mask(&acl) < 0)
-        r = -errno;
-    if (r >= 0 && !wanted)
-        r = drop_lonely_mask(acl);
+    if (r >= 0)
+        r = settle_mask(&acl);
     if (r < 0)
         return r;
     return acl_set_file(path, ACL_TYPE_ACCESS, acl) < 0 ? -errno : 0;

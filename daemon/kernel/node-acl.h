@@ -18,6 +18,6 @@ int node_acl_grant(int node, uid_t owner, uid_t uid);
 int node_acl_clear(int node, uid_t owner);
 
 /* Adds an entry rw- for uid, and a mask that lets it count, or takes the entry away (and the mask with
- * the last one); the other entries stay. */
+ * the last one). What the others may do stays; what the mask held back is taken out of their entries. */
 int node_acl_add(int node, uid_t uid);
 int node_acl_remove(int node, uid_t uid);

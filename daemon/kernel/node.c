@@ -32,23 +32,22 @@ const char *node_folder(void) {
     return nodes_folder;
 }
 
-
 /* ---- names */
 
-/* Names come from sysfs: one that is too long leads nowhere. */
-_printf_(2, 3) static void name_format(char (*ret)[128], const char *format, ...) {
+/* Names come from sysfs: one that is too long leads nowhere, and not to what a part of it names. */
+_printf_(3, 4) static void name_format(char *ret, size_t size, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    if (vsnprintf(*ret, sizeof(*ret), format, arguments) >= (int)sizeof(*ret))
-        (*ret)[0] = 0;
+    if (vsnprintf(ret, size, format, arguments) >= (int)size)
+        ret[0] = 0;
     va_end(arguments);
 }
 
 struct node_name node_of_group(uint32_t id) {
     struct node_name name;
 
-    name_format(&name.path, "%s/%u", nodes_folder, id);
+    name_format(name.path, sizeof(name.path), "%s/%u", nodes_folder, id);
     snprintf(name.number, sizeof(name.number), "class/vfio/%u/dev", id);
     return name;
 }
@@ -56,8 +55,10 @@ struct node_name node_of_group(uint32_t id) {
 struct node_name node_of_cdev(const char *vfio_device) {
     struct node_name name;
 
-    name_format(&name.path, "%s/devices/%s", nodes_folder, vfio_device);
-    snprintf(name.number, sizeof(name.number), "class/vfio-dev/%.60s/dev", vfio_device);
+    name_format(name.path, sizeof(name.path), "%s/devices/%s", nodes_folder, vfio_device);
+    name_format(name.number, sizeof(name.number), "class/vfio-dev/%s/dev", vfio_device);
+    if (!*name.number)
+        *name.path = 0;
     return name;
 }
 
@@ -65,14 +66,14 @@ struct node_name node_of_iommu(void) {
     struct node_name name = {.number = "class/misc/iommu/dev"};
     const char *slash = strrchr(nodes_folder, '/');
 
-    name_format(&name.path, "%.*s/iommu", (int)(slash - nodes_folder), nodes_folder);
+    name_format(name.path, sizeof(name.path), "%.*s/iommu", (int)(slash - nodes_folder), nodes_folder);
     return name;
 }
 
 struct node_name node_of_container(void) {
     struct node_name name = {.number = "class/misc/vfio/dev"};
 
-    name_format(&name.path, "%s/vfio", nodes_folder);
+    name_format(name.path, sizeof(name.path), "%s/vfio", nodes_folder);
     return name;
 }
 

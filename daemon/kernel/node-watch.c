@@ -2,6 +2,7 @@
 /* /dev/vfio comes with the first group that a VFIO driver binds and may go again. Only while it is
  * missing is its parent watched: /dev sees an event for every device that comes and goes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,12 +67,16 @@ static int watch_parent(struct node_watch *watch) {
     return 0;
 }
 
+static const char *cdev_folder(char path[static PATH_MAX]) {
+    snprintf(path, PATH_MAX, "%s/" CDEV_FOLDER, node_folder());
+    return path;
+}
+
 /* There is none on a kernel without cdevs, and none before the first. */
 static void arm_cdevs(struct node_watch *watch) {
     char path[PATH_MAX];
 
-    snprintf(path, sizeof(path), "%s/" CDEV_FOLDER, node_folder());
-    watch->cdevs = add_watch(watch->fd, path, NODE_MASK);
+    watch->cdevs = add_watch(watch->fd, cdev_folder(path), NODE_MASK);
 }
 
 /* Watches the folder, or its parent until there is one. */
@@ -149,6 +154,19 @@ static enum node_event kind_of(const struct inotify_event *event) {
     return event->mask & IN_CLOSE ? NODE_EVENT_CLOSED : NODE_EVENT_CHANGED;
 }
 
+/* The folder is there, and its first nodes may have been made before it was watched. */
+static void find_cdevs(struct node_watch *watch, node_event_handler *handler, void *userdata) {
+    _cleanup_(closedirp) DIR *folder = NULL;
+    struct dirent *entry;
+    char path[PATH_MAX];
+
+    arm_cdevs(watch);
+    if (directory_open(AT_FDCWD, cdev_folder(path), &folder) < 0)
+        return;
+    while ((entry = directory_next(folder)))
+        handler(NODE_EVENT_CHANGED, 0, entry->d_name, userdata);
+}
+
 static void dispatch_node(struct node_watch *watch, const struct inotify_event *event,
                           node_event_handler *handler, void *userdata) {
     enum node_event kind = kind_of(event);
@@ -157,7 +175,7 @@ static void dispatch_node(struct node_watch *watch, const struct inotify_event *
     if (event->len == 0)
         return;
     if (string_equal(event->name, CDEV_FOLDER) && event->mask & (IN_CREATE | IN_MOVED_TO))
-        arm_cdevs(watch);
+        find_cdevs(watch, handler, userdata);
     if (parse_u32(event->name, &id) < 0)
         return;
     if (kind != NODE_EVENT_CHANGED && take_skip(watch, id, kind))
@@ -175,8 +193,10 @@ static void dispatch_cdev(struct node_watch *watch, const struct inotify_event *
         handler(kind_of(event), 0, event->name, userdata);
 }
 
+/* Among the events that were lost may have been those of the folders themselves. */
 static int lose(struct node_watch *watch, node_event_handler *handler, void *userdata) {
-    int r = watch->nodes < 0 ? arm(watch) : 0;
+    watch->nodes = watch->cdevs = -1;
+    int r = arm(watch);
 
     watch->n_skips = 0;
     handler(NODE_EVENT_LOST, 0, NULL, userdata);

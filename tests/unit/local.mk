@@ -32,7 +32,7 @@ layer_test_libraries = \
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
-	%D%/test-node %D%/test-openers \
+	%D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch %D%/test-util
 check_PROGRAMS += $(layer_tests)
@@ -48,6 +48,10 @@ tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
 tests_unit_test_node_LDADD = $(layer_test_libraries)
+tests_unit_test_node_share_SOURCES = %D%/test-node-share.c %D%/tree.h
+tests_unit_test_node_share_LDADD = $(layer_test_libraries)
+tests_unit_test_node_watch_SOURCES = %D%/test-node-watch.c %D%/tree.h
+tests_unit_test_node_watch_LDADD = $(layer_test_libraries)
 tests_unit_test_openers_SOURCES = %D%/test-openers.c %D%/tree.h
 tests_unit_test_openers_LDADD = $(layer_test_libraries)
 tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h

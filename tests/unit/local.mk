@@ -33,7 +33,7 @@ if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
-	%D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
+	%D%/test-options %D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch %D%/test-util
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
@@ -54,6 +54,8 @@ tests_unit_test_node_watch_SOURCES = %D%/test-node-watch.c %D%/tree.h
 tests_unit_test_node_watch_LDADD = $(layer_test_libraries)
 tests_unit_test_openers_SOURCES = %D%/test-openers.c %D%/tree.h
 tests_unit_test_openers_LDADD = $(layer_test_libraries)
+tests_unit_test_options_SOURCES = %D%/test-options.c %D%/tree.h %D%/units-fixture.h
+tests_unit_test_options_LDADD = daemon/libbus.a daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h
 tests_unit_test_process_LDADD = $(layer_test_libraries)
 tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h

@@ -180,12 +180,14 @@ static void do_exec(sd_bus *bus, char *words) {
     exit(127);
 }
 
-/* A child with copies, which lives until it is killed. */
-static void do_fork(void) {
+/* A child with copies, but no connection, which lives until it is killed. */
+static void do_fork(sd_bus *bus) {
+    int connection = sd_bus_get_fd(bus);
     pid_t pid = fork();
 
     if (pid == 0) {
         close(0);
+        close(connection);
         for (;;)
             pause();
     }
@@ -211,7 +213,7 @@ static int on_command(sd_bus *bus, char *line, void *userdata) {
     else if (strcmp(verb, "bind") == 0)
         do_bind(a);
     else if (strcmp(verb, "fork") == 0)
-        do_fork();
+        do_fork(bus);
     else if (strcmp(verb, "again") == 0)
         return do_claim(bus);
     else if (strcmp(verb, "release") == 0)

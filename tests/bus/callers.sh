@@ -11,7 +11,8 @@ begin() {
     shift 2
     rm -f "/run/$name.in" "/run/$name.out"
     mkfifo "/run/$name.in"
-    as "$user" "$CALLER" "$@" < "/run/$name.in" > "/run/$name.out" 2>&1 &
+    (exec setpriv --reuid "$user" --regid "$user" --init-groups -- "$CALLER" "$@") \
+        < "/run/$name.in" > "/run/$name.out" 2>&1 &
     process[$name]=$!
     exec {fd}> "/run/$name.in"
     input[$name]=$fd

@@ -15,6 +15,7 @@ check_PROGRAMS += %D%/caller
 BUS_TESTS = \
 	%D%/claim.sh \
 	%D%/ctl.sh \
+	%D%/fd.sh \
 	%D%/journal.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \

@@ -90,6 +90,9 @@ void model_initialise(void) {
     entry_file(parameters, "allow_unsafe_interrupts", 0644, "N\n");
     parameters = entry_directory(root, "module/vfio/parameters");
     entry_file(parameters, "enable_unsafe_noiommu_mode", 0644, "N\n");
+    unit = entry_directory(root, "devices/virtual/misc/vfio");
+    entry_file(unit, "dev", 0444, "1:3\n");
+    entry_link(entry_directory(root, "class/misc"), "vfio", unit);
     bus_get("pci");
     bus_get("platform");
 }

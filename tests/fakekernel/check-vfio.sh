@@ -78,6 +78,8 @@ os.wait()
 g = node("/dev/vfio/9")
 print("closed", status(g))')" "on its way EBUSY arrived EBUSY 3 closed 1"
 
+is "its number in sysfs" "$(stat -c '%t:%T' /dev/vfio/vfio)" "$(cat /sys/class/misc/vfio/dev)"
+
 # ---- Devices of a group
 is "a device needs an IOMMU" "$(py '
 g, c = node("/dev/vfio/9"), node("/dev/vfio/vfio")

@@ -19,6 +19,7 @@ BUS_TESTS = \
 	%D%/journal.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \
+	%D%/lifetimes.sh \
 	%D%/load.sh \
 	%D%/options.sh \
 	%D%/policy.sh \

@@ -40,22 +40,108 @@ like "the error names the option" "$(claims 1 speed s fast 2>&1)" "speed"
 refused "arguments of another type" org.freedesktop.DBus.Error.InvalidArgs call Claim s 9
 refused "no such method" org.freedesktop.DBus.Error.UnknownMethod call Grab
 
+# ---- Bad values, and options that contradict each other
+claims_as() { as "$1" "$CALLER" claim 9 "${@:2}" < /dev/null; }
+# bad NAME OPTION...: InvalidOption, whoever asks, and nothing of it stays.
+bad() {
+    local name=$1
+    shift
+    like "$name" "$(claims_as alice "$@")" "^org.dmaownd1.Error.InvalidOption: .+"
+}
+bad "path with container" mode=path container=b:true
+bad "container without a mode" container=b:true
+bad "container with cdev" mode=fd interface=cdev container=b:true
+bad "container of another type" mode=fd container=true
+bad "a holder of fds" mode=fd uid=u:1002
+bad "oneself as holder of fds" mode=fd uid=u:1001
+bad "pid and pidfd" lifetime=process pid=u:$$ pidfd=h:$$
+bad "a pid for a connection" pid=u:$$
+bad "a pid for an fd" lifetime=fd pid=u:$$
+bad "a pidfd for a unit" lifetime=unit unit=some.service pidfd=h:$$
+bad "a unit for a process" lifetime=process unit=some.service
+bad "lifetime unit without a unit" lifetime=unit
+bad "a unit that there is not" lifetime=unit unit=none.service
+bad "a ttl of no time" lifetime=fd ttl=0
+bad "a ttl of all time" lifetime=fd ttl=18446744073709551615
+bad "a ttl of one second more than there can be" ttl=3153600001
+bad "a pid that is gone" lifetime=process pid=u:4000000
+bad "pid 0" lifetime=process pid=u:0
+bad "somebody else's process" lifetime=process pid=u:1
+bad "a pidfd that is /dev/null" lifetime=process pidfd=f:/dev/null
+bad "a pidfd that is a pipe" lifetime=process pidfd=p:
+bad "a pidfd that is a container" lifetime=process pidfd=f:/dev/vfio/vfio
+bad "a pidfd that is a number" lifetime=process pidfd=u:$$
+bad "16 fds for one" lifetime=process pidfd=r:16
+bad "16 fds for nothing" rubbish=r:16
+bad "16 fds beside good options" lifetime=fd mode=fd rubbish=r:16
+descriptors() { find "/proc/$(daemon_pid)/fd" -mindepth 1 | wc -l; }
+before=$(descriptors)
+for _ in $(seq 20); do
+    claims_as alice rubbish=r:16
+    claims_as alice lifetime=process pidfd=p:
+    claims_as alice pidfd=h:$$ pid=u:$$ lifetime=process
+done > /dev/null
+few() { [ "$(descriptors)" -le $((before + 1)) ]; }
+eventually "fds that are passed do not pile up" few
+# Descriptors that no argument speaks of: a message of our own making.
+cat > /run/sixteen.py <<'P'
+import os, socket, struct, sys
+os.setresgid(1001, 1001, 1001); os.setresuid(1001, 1001, 1001)
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/dbus/system_bus_socket")
+uid = str(os.getuid()).encode().hex()
+s.send(b"\0AUTH EXTERNAL " + uid.encode() + b"\r\n"); s.recv(999)
+s.send(b"NEGOTIATE_UNIX_FD\r\n"); s.recv(999)
+s.send(b"BEGIN\r\n")
+def pad(b, n): return b + b"\0" * (-len(b) % n)
+def text(t): return struct.pack("<I", len(t)) + t.encode() + b"\0"
+def field(code, sig, value): return struct.pack("<BB", code, 1) + sig.encode() + b"\0" + value
+def message(serial, path, dest, interface, member, sig, body, fds):
+    fields = [field(1, "o", text(path)), field(6, "s", text(dest)), field(2, "s", text(interface)), field(3, "s", text(member))]
+    if sig: fields.append(field(8, "g", bytes([len(sig)]) + sig.encode() + b"\0"))
+    if fds: fields.append(field(9, "u", struct.pack("<I", fds)))
+    joined = b""
+    for f in fields: joined = pad(joined, 8) + f
+    head = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(body), serial, len(joined)) + joined
+    return pad(head, 8) + body
+s.send(message(1, "/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus", "Hello", "", b"", 0))
+body = struct.pack("<I", 6) + text("9")
+body = pad(body, 4) + struct.pack("<I", 0)
+body = pad(body, 8)
+m = message(2, "/org/dmaownd1", "org.dmaownd1", "org.dmaownd1.Manager", "Claim", "asa{sv}", body, 16)
+socket.send_fds(s, [m], [os.open("/dev/null", os.O_RDWR) for _ in range(16)])
+data = b""
+while b"/org/dmaownd1/lease/" not in data and b"Error" not in data:
+    part = s.recv(65536)
+    if not part: break
+    data += part
+print("granted" if b"/org/dmaownd1/lease/" in data else data)
+P
+is "16 fds that nobody speaks of are nobody's" "$(python3 /run/sixteen.py 2>&1)" granted
+eventually "and closed" few
+becomes "nothing stays granted" 0 property $root Manager LeaseCount
+is "nothing is stored" "$(service status | grep -c '^fd' || :)" 0
+refused "an fd that is none" InvalidOption claims 1 pidfd s 3
+revoke() { busctl call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$@"; }
+refused "Revoke: no such lease" NoSuchLease revoke $root/lease/4711 0
+refused "Revoke: no lease at all" NoSuchLease revoke / 0
+refused "Revoke: an unknown option" InvalidOption revoke $root/lease/4711 1 force b true
+refused "Revoke: a timeout of another type" InvalidOption revoke $root/lease/4711 1 timeout u 5
+refused "Revoke: too much time" InvalidOption revoke $root/lease/4711 1 timeout t 3601
+refused "Revoke: unbind of another type" InvalidOption revoke $root/lease/4711 1 unbind s yes
+refused "Revoke is for root" org.freedesktop.DBus.Error.AccessDenied as alice busctl call $bus_name $root \
+    org.dmaownd1.Manager Revoke 'oa{sv}' $root/lease/4711 0
+
 # ---- Not in this version
 unsupported=org.freedesktop.DBus.Error.NotSupported
 for method in Detach Reattach PlanDetach PlanReattach; do
     refused "$method" $unsupported call $method 'asa{sv}' 1 9 0
 done
 refused AuditDeviceTree $unsupported call AuditDeviceTree
-refused Revoke $unsupported busctl call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' $root/lease/1 0
 refused "detach" $unsupported claims 1 detach b true
 refused "reattach" $unsupported claims 1 reattach b true
-refused "container" $unsupported claims 1 container b true
-refused "mode fd" $unsupported claims 1 mode s fd
-refused "interface cdev" $unsupported claims 1 interface s cdev
-refused "lifetime fd" $unsupported claims 1 lifetime s fd
-refused "lifetime process" $unsupported claims 1 lifetime s process
-refused "lifetime unit" $unsupported claims 2 lifetime s unit unit s some.service
-refused "InvalidOption comes before it" InvalidOption claims 2 mode s fd speed s fast
+refused "InvalidOption comes before it" InvalidOption claims 2 detach b true speed s fast
+refused "interface cdev, where there is none" NotViable claims 1 interface s cdev
 is "nothing was granted" "$(property $root Manager LeaseCount)" 0
 
 # ---- Targets

@@ -26,6 +26,7 @@ BUS_TESTS = \
 	%D%/random.sh \
 	%D%/read.sh \
 	%D%/recovery.sh \
+	%D%/revoke.sh \
 	%D%/service.sh \
 	%D%/stand-ins.sh \
 	%D%/watch.sh

@@ -108,7 +108,7 @@ static void loop(int signals, int control, int journal) {
         int count = POLL_FIRST_SERVICE;
 
         watch_services(polls, &count);
-        if (poll(polls, (nfds_t) count, -1) < 0 && errno != EINTR)
+        if (poll(polls, (nfds_t) count, services_give_up() ? 100 : -1) < 0 && errno != EINTR)
             return;
         /* Notifications first: a service that says something and exits has said it. */
         serve_services(polls, count);

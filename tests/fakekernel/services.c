@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define FIRST_PASSED_FD 3
+#define GIVE_UP 1 /* seconds after SIGKILL; as after TimeoutStopSec */
 
 static struct service services[SERVICES];
 static int service_count;
@@ -149,6 +150,13 @@ static void ended(struct service *service) {
     }
 }
 
+static time_t now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
 /* As systemd does with a control group: when the main process has gone the rest is killed, and only
  * then has the service ended. The rest is its session, and becomes ours to reap. */
 bool service_exited(pid_t pid, int status) {
@@ -160,6 +168,7 @@ bool service_exited(pid_t pid, int status) {
         if (service->pid == pid && pid) {
             service->status = status;
             service->dead = pid;
+            service->dead_since = now();
             kill(-pid, SIGKILL);
             found = true;
         }
@@ -167,6 +176,19 @@ bool service_exited(pid_t pid, int status) {
             ended(service);
     }
     return found;
+}
+
+bool services_give_up(void) {
+    bool waits = false;
+
+    for (int i = 0; i < service_count; i++) {
+        struct service *service = &services[i];
+
+        if (service->dead && now() - service->dead_since > GIVE_UP)
+            ended(service);
+        waits |= service->dead != 0;
+    }
+    return waits;
 }
 
 static void remove_named(struct service *service, const char *name) {

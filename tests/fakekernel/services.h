@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <time.h>
 
 /*
  * A stand-in for the service manager: starts services with NOTIFY_SOCKET, keeps what they put into
@@ -26,6 +27,7 @@ struct service {
     char *words[32]; /* command, NULL-terminated */
     pid_t pid;       /* 0 while it does not run */
     pid_t dead;      /* the main process has gone, others of its session not yet */
+    time_t dead_since;
     int status;      /* of waitpid, of the last run */
     bool ready, reloading;
     unsigned watchdog; /* WATCHDOG=1 seen */
@@ -43,6 +45,11 @@ int service_spawn(struct service *service);
 void service_notified(struct service *service);
 /* A child, or an orphan, has gone: true if it was a service's main process. */
 bool service_exited(pid_t pid, int status);
+/*
+ * For every turn of the loop: what hangs in the kernel is not waited for any longer. True while there
+ * is something to wait for.
+ */
+bool services_give_up(void);
 /* A stored descriptor has hung up. */
 void service_forget_fd(struct service *service, int index);
 /* A request of fakectl; answers at once or when what it waits for happens, and closes client. */

@@ -73,6 +73,26 @@ int driver_bind(int sysfs, const char *bus, const char *name, const char *driver
     return attribute_write(sysfs, path, name);
 }
 
+/* Whoever bound the device may have cleared its override since (dpdk-devbind does), and without one a
+ * VFIO driver takes nothing: for the time of the bind it has one. */
+static int bind_by_override(int sysfs, const char *device_path, const char *bus,
+                            const char *driver) {
+    char path[PATH_MAX], before[NAME_MAX + 2];
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/driver_override", device_path) >= sizeof(path))
+        return -ENAMETOOLONG;
+    ssize_t length = attribute_read(sysfs, path, before, sizeof(before));
+    if (length < 0)
+        return (int)length;
+    int r = attribute_write(sysfs, path, driver);
+    if (r < 0)
+        return r;
+    r = driver_bind(sysfs, bus, path_basename(device_path), driver);
+    bool unset = !*before || string_equal(before, "(null)");
+    int restored = attribute_write(sysfs, path, unset ? "\n" : before);
+    return r < 0 ? r : restored;
+}
+
 int driver_rebind(int sysfs, const char *device_path) {
     char driver[NAME_MAX + 1], bus[NAME_MAX + 1], now[NAME_MAX + 1];
     int r = find_driver(sysfs, device_path, driver);
@@ -86,6 +106,8 @@ int driver_rebind(int sysfs, const char *device_path) {
     if (r < 0)
         return r;
     r = driver_bind(sysfs, bus, path_basename(device_path), driver);
+    if (r == -ENODEV && bind_by_override(sysfs, device_path, bus, driver) >= 0)
+        r = 0;
     /* Somebody else may have bound it first: what counts is whose it is. */
     int bound = find_driver(sysfs, device_path, now);
     if (bound > 0 && string_equal(now, driver))

@@ -106,6 +106,8 @@ static struct {
     bool plays;
     const char *unbound_driver, *bound_driver;
     int bind_error; /* what bind answers */
+    bool wants_override; /* and that the device's driver_override is asked first */
+    char override[64];
 } kernel;
 
 static void change_link(const char *driver) {
@@ -123,6 +125,13 @@ ssize_t write(int fd, const void *data, size_t size) {
         return written;
     snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
     (void)link_read(AT_FDCWD, self, path, sizeof(path));
+    if (strstr(path, "/driver_override"))
+        snprintf(kernel.override, sizeof(kernel.override), "%.*s", (int)size, (const char *)data);
+    if (kernel.wants_override && strstr(path, "vfio-pci/bind") &&
+        strcmp(kernel.override, "vfio-pci") != 0) {
+        errno = ENODEV;
+        return -1;
+    }
     if (strstr(path, "vfio-pci/unbind"))
         change_link(kernel.unbound_driver);
     if (strstr(path, "vfio-pci/bind"))
@@ -188,6 +197,20 @@ START_TEST(test_unbind_meanwhile) {
 }
 END_TEST
 
+/* A VFIO driver takes nothing that is not overridden, and whoever bound the device may have cleared
+ * that. What was there before is there afterwards. */
+START_TEST(test_rebind_by_override) {
+    static const char *const befores[] = {"(null)\n", "", "e1000e\n"};
+    static const char *const afters[] = {"\n", "\n", "e1000e"};
+
+    kernel.wants_override = true;
+    tree_file(&tree, DEVICE "/driver_override", befores[_i]);
+    ck_assert_int_eq(rebind(DRIVER_LINK "vfio-pci", 0), 0);
+    ck_assert_str_eq(kernel.override, afters[_i]);
+    kernel.wants_override = false;
+}
+END_TEST
+
 START_TEST(test_rebind_without_driver) {
     tree_unlink(&tree, DEVICE "/driver");
     ck_assert_int_eq(driver_rebind(tree.fd, DEVICE), 0);
@@ -217,6 +240,7 @@ int main(void) {
     tcase_add_test(all, test_bind);
     tcase_add_test(all, test_bind_errors);
     tcase_add_test(all, test_rebind);
+    tcase_add_loop_test(all, test_rebind_by_override, 0, 3);
     tcase_add_loop_test(all, test_rebind_fails, 0, 3);
     tcase_add_test(all, test_rebind_refused);
     tcase_add_test(all, test_unbind_meanwhile);

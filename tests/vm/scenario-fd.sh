@@ -121,17 +121,17 @@ like "with the lease among them" "$(grep given /tmp/hold.chain | tail -n 2 | tr 
     "*given: lease*"
 keeper=$(sed -n 's/^keeper //p' /tmp/hold.chain)
 user=$(sed -n 's/^user //p' /tmp/hold.chain)
-lease=$(sed -n 's/^lease: //p' /tmp/hold.chain)
-is "the claimant is gone, the lease is not" "$(property "$lease" Lease State)" '"active"'
-is "its lifetime" "$(property "$lease" Lease Lifetime)" '"fd"'
+chain_lease=$(sed -n 's/^lease: //p' /tmp/hold.chain)
+is "the claimant is gone, the lease is not" "$(property "$chain_lease" Lease State)" '"active"'
+is "its lifetime" "$(property "$chain_lease" Lease Lifetime)" '"fd"'
 check "the daemon dies and comes back" kill_daemon
-is "with the lease" "$(property "$lease" Lease State)" '"active"'
+is "with the lease" "$(property "$chain_lease" Lease State)" '"active"'
 is "the service manager keeps its fd" "$(systemctl show -p NFileDescriptorStore --value dmaownd)" 1
 claim bob "$edu"
 refused "it is still exclusive" AlreadyOwned
 kill "$user"
 wait_for 10 is_gone "$user"
-is "a copy of the lease's fd is enough" "$(property "$lease" Lease State)" '"active"'
+is "a copy of the lease's fd is enough" "$(property "$chain_lease" Lease State)" '"active"'
 kill "$keeper"
 check "the last close ends it" wait_for 20 has_journal_count ended "$group" 5
 is "for that reason" "$(reason)" fd-closed

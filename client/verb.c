@@ -125,17 +125,17 @@ static enum exit_status arguments_take(struct arguments *arguments, struct clien
     return STATUS_DONE;
 }
 
-/* What getopt() left behind: words, or a command and the "--" before it. */
+/* What getopt() left behind: the words, or, after these and "--", the command. */
 static enum exit_status arguments_take_rest(struct arguments *arguments, struct client *client,
-                                            const struct verb *verb, char **rest, size_t n_rest,
-                                            bool separated) {
+                                            const struct verb *verb, char **rest,
+                                            size_t n_rest) {
     if (!verb->command) {
         arguments->words = rest;
         arguments->n_words = n_rest;
         return STATUS_DONE;
     }
     arguments->command = rest;
-    if (!separated || n_rest == 0)
+    if (n_rest == 0)
         return client_fail(client, STATUS_USAGE,
                            "there is no '-- COMMAND'; see dmaownctl %s --help", verb->name);
     return STATUS_DONE;
@@ -180,7 +180,7 @@ enum exit_status verb_parse(const struct verb *verb, struct client *client, int 
                             struct arguments *arguments, bool *ret_finished) {
     struct option_table table;
     enum exit_status status = STATUS_DONE;
-    int value, at = 1;
+    int value;
 
     option_table_init(&table, verb);
     memset(arguments, 0, sizeof(*arguments));
@@ -191,13 +191,10 @@ enum exit_status verb_parse(const struct verb *verb, struct client *client, int 
         status = arguments_take_value(arguments, client, verb, &table, value, ret_finished);
         if (status != STATUS_DONE || *ret_finished)
             return status;
-        at = optind;
     }
     if (client->json && !verb->json)
         return client_fail(client, STATUS_USAGE, "there is nothing to print as JSON");
-    /* Nothing but a "--" makes getopt() go on and give nothing. */
-    status = arguments_take_rest(arguments, client, verb, argv + optind, (size_t)(argc - optind),
-                                 optind > at);
+    status = arguments_take_rest(arguments, client, verb, argv + optind, (size_t)(argc - optind));
     return status == STATUS_DONE ? arguments_check_words(arguments, client, verb) : status;
 }
 

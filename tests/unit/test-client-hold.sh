@@ -47,7 +47,7 @@ done
 for signal in INT TERM HUP; do
     hold 7
     is "prints the lease" "$(line "$said")" /org/dmaownd1/lease/4
-    ends 5 hold 7
+    ends 5 claim 7
     kill -$signal "$holder"
     held 0
     is "$signal releases it" "$(told)" released
@@ -62,7 +62,7 @@ holder=$!
 exec {said}< "$work/said" {sighs}< "$work/sighs"
 is "nohup" "$(line "$said")" /org/dmaownd1/lease/4
 kill -HUP "$holder"
-ends 5 hold 7
+ends 5 claim 7
 kill -TERM "$holder"
 held 0
 is "keeps it over a hangup" "$(told)" released

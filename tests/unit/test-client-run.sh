@@ -155,12 +155,11 @@ if [ "$(id -u)" = 0 ]; then
     is "nor for whom it is anyway" "$err" "dmaownctl: run: lifetime=s:fd "
     run run --user nobody -o uid=root echo -- true
     is "what was said holds" "$err" "dmaownctl: run: lifetime=s:fd uid=u:0 "
-    HOME=/x USER=x LOGNAME=x SHELL=/x run run 7 --user nobody -- sh -c 'id -u; id -g; id -G; echo $HOME $USER $LOGNAME $SHELL
-        grep -E "^(Uid|Gid|CapEff):" /proc/self/status | tr -s "\t " " "'
+    out=$(HOME=/x USER=x LOGNAME=x SHELL=/x setpriv --groups 4242 "$ctl" run 7 --user nobody -- sh -c '
+        id -G; echo $HOME $USER $LOGNAME $SHELL
+        grep -E "^(Uid|Gid|CapEff):" /proc/self/status | tr -s "\t " " "')
     uid=$(id -u nobody) gid=$(id -g nobody)
-    is "becomes the user" "$out" "$uid
-$gid
-$(id -G nobody)
+    is "becomes the user" "$out" "$(id -G nobody)
 $(getent passwd nobody | cut -d: -f6) nobody nobody /x
 Uid: $uid $uid $uid $uid
 Gid: $gid $gid $gid $gid

@@ -45,7 +45,7 @@ for option in $(grep -oE '^\.B[RI]? .*--[a-z-]+' <<< "$text" | grep -oE -- '--[a
         "$build/dmaownctl" $verb --help
     done | grep -q -- " ${option}[= ]" || echo "$option is in the manual")"
 done
-check "the manual has every exit status" "$(for status in 0 1 2 3 4 5 6 7; do
+check "the manual has every exit status" "$(for status in 0 1 2 3 4 5 6 7 126 127; do
     grep -qx "\.B $status" <<< "$text" || echo "$status is missing"
 done)"
 
@@ -97,6 +97,13 @@ completes "dmaownctl show 0000:00:0" "05.0"
 completes "dmaownctl policy test --uid root 7" "7"
 completes "dmaownctl --bus-address unix:x show " "99"
 completes "dmaownctl release " "12 3"
+completes "dmaownctl revoke 1" "12"
+completes "dmaownctl revoke --t" "--timeout="
+completes "dmaownctl run /d" "/dev/vfio/7"
+completes "dmaownctl run --user roo" "root"
+completes "dmaownctl run 7 -- dmaownct" "dmaownctl"
+completes "dmaownctl run 7 -- cat --lifetime $work/dm" "$work/dmaownctl"
+completes "dmaownctl claim 7 -- /d" "/dev/vfio/7"
 completes "dmaownctl claim --l" "--lifetime="
 completes "dmaownctl claim --lifetime " "connection fd persistent process unit"
 completes "dmaownctl claim --lifetime=pers" "persistent"

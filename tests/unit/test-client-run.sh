@@ -58,7 +58,8 @@ done
 is "a claim that fails runs nothing" "$(ls "$work/ran" 2>&1)" "ls: cannot access '$work/ran': No such file or directory"
 
 # ---- What the command gets
-ends 0 run 7 12 -- "$work/command" a "" $'\e[1m' --help
+bold=$'\e[1m'
+ends 0 run 7 12 -- "$work/command" a "" "$bold" --help
 is "in mode path" "$out" "fd 3: pipe
 LISTEN_PID is its own
 LISTEN_FDS: 1
@@ -68,7 +69,7 @@ DMAOWND_GROUPS: 7 12
 LISTEN_PIDFDID: unset
 argument: a
 argument: 
-argument: "$'\e[1m'"
+argument: $bold
 argument: --help"
 is "nothing is said" "$err" ""
 is "the lease ends with the command" "$(told)" fd-closed

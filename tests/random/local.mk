@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The same random sequences against the pure parts and against the whole daemon.
+random_sources = \
+	%D%/inventory.c \
+	%D%/naive.c \
+	%D%/naive.h \
+	%D%/naive-lease.c \
+	%D%/naive-verdict.c \
+	%D%/sequence.c \
+	%D%/sequence.h \
+	%D%/shrink.c \
+	%D%/shrink.h
+
+check_PROGRAMS += %D%/drive-model
+TESTS += %D%/drive-model
+%C%_drive_model_SOURCES = $(random_sources) \
+	%D%/drive-model.c \
+	%D%/subject.c \
+	%D%/subject-call.c \
+	%D%/subject.h
+%C%_drive_model_LDADD = \
+	daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a \
+	$(SYSTEMD_LIBS) $(JSON_LIBS)

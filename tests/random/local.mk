@@ -21,3 +21,19 @@ TESTS += %D%/drive-model
 %C%_drive_model_LDADD = \
 	daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(JSON_LIBS)
+
+# Outside of --enable-sanitizers, as the fake kernel.
+check_PROGRAMS += %D%/drive-daemon
+%C%_drive_daemon_SOURCES = $(random_sources) \
+	%D%/drive-daemon.c \
+	%D%/host.c \
+	%D%/host.h \
+	%D%/talk.c \
+	%D%/talk.h
+%C%_drive_daemon_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS) $(ACL_CFLAGS)
+%C%_drive_daemon_LDFLAGS = -Wl,--as-needed
+%C%_drive_daemon_LDADD = $(SYSTEMD_LIBS) $(ACL_LIBS)
+
+dist_check_SCRIPTS += %D%/random-daemon.sh
+TESTS += %D%/random-daemon.sh
+EXTRA_DIST += %D%/host.scenario

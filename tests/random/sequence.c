@@ -61,7 +61,7 @@ static void make_claim(struct dice *dice, unsigned features, struct event *event
     if ((event->lifetime == LIFETIME_FD && !(features & FEATURE_LIFETIME_FD)) ||
         (event->lifetime == LIFETIME_PROCESS && !(features & FEATURE_LIFETIME_PROCESS)))
         event->lifetime = LIFETIME_CONNECTION;
-    if (dice_draw(dice, features & FEATURE_RARE_RESTARTS ? 60 : 6) == 0)
+    if (dice_draw(dice, features & FEATURE_RARE_RESTARTS ? 20 : 6) == 0)
         event->ttl = TTL_SHORT;
     else if (dice_draw(dice, 8) == 0)
         event->ttl = dice_draw(dice, 8) ? TTL_LONG : TTL_BAD;
@@ -71,7 +71,7 @@ static void make_claim(struct dice *dice, unsigned features, struct event *event
 static const unsigned common_weights[N_KINDS] = {
     [EVENT_ADD] = 14,       [EVENT_REMOVE] = 4,  [EVENT_BIND] = 30,  [EVENT_UNBIND] = 7,
     [EVENT_MOVE] = 3,       [EVENT_DIRECT] = 1,  [EVENT_TOUCH] = 2,  [EVENT_OPEN] = 14,
-    [EVENT_CLOSE] = 6,      [EVENT_CLAIM] = 60,  [EVENT_RELEASE] = 6, [EVENT_REVOKE] = 2,
+    [EVENT_CLOSE] = 9,      [EVENT_CLAIM] = 36,  [EVENT_RELEASE] = 10, [EVENT_REVOKE] = 2,
     [EVENT_DISCONNECT] = 1, [EVENT_PASS] = 1,    [EVENT_RELOAD] = 1, [EVENT_KILL] = 1,
     [EVENT_START] = 1,      [EVENT_DROP] = 2,
 };
@@ -94,13 +94,17 @@ static enum kind draw_kind(struct dice *dice, unsigned features, bool early) {
     return (enum kind)draw_weighted(dice, weights, N_KINDS);
 }
 
-static void make_event(struct dice *dice, unsigned features, bool early, struct event *event) {
+/* Of that kind, or of any. */
+static void make_event(struct dice *dice, unsigned features, bool early, enum kind kind,
+                       struct event *event) {
     static const unsigned drivers[N_DRIVERS] = {
-        [DRIVER_VFIO] = 12, [DRIVER_VARIANT] = 2, [DRIVER_STUB] = 2,
+        [DRIVER_VFIO] = 20, [DRIVER_VARIANT] = 2, [DRIVER_STUB] = 2,
         [DRIVER_PORT] = 2,  [DRIVER_HOST] = 3,    [DRIVER_UIO] = 1,
     };
 
-    *event = (struct event){.kind = (uint8_t)draw_kind(dice, features, early)};
+    if (kind == N_KINDS)
+        kind = draw_kind(dice, features, early);
+    *event = (struct event){.kind = (uint8_t)kind};
     event->place = (uint8_t)dice_draw(dice, N_PLACES);
     event->group = (int8_t)dice_draw(dice, N_GROUPS);
     event->driver = (uint8_t)draw_weighted(dice, drivers, N_DRIVERS);
@@ -130,8 +134,11 @@ static void make_useful_event(struct dice *dice, unsigned features, bool early,
                               struct naive *naive, struct event *event) {
     static struct naive after;
 
-    for (unsigned tries = 1 + dice_draw(dice, 12); tries > 0; tries--) {
-        make_event(dice, features, early, event);
+    enum kind kind = N_KINDS;
+
+    for (unsigned tries = 1 + dice_draw(dice, 20); tries > 0; tries--) {
+        make_event(dice, features, early, kind, event);
+        kind = event->kind == EVENT_CLAIM && dice_draw(dice, 5) ? EVENT_CLAIM : N_KINDS;
         after = *naive;
         if (!*naive_apply(&after, event).error)
             break;

@@ -116,9 +116,9 @@ static bool same_book(void) {
         if (naive.leases[i].phase == PHASE_ACTIVE && naive.leases[i].expires &&
             (!next || naive.leases[i].expires < next))
             next = naive.leases[i].expires;
-    if (lease_book_next_expiry(&subject.book) != next * 1000000)
+    if (lease_book_next_deadline(&subject.book) != next * 1000000)
         return differ("the next expiry is %llu, not %llu s",
-                      (unsigned long long)lease_book_next_expiry(&subject.book) / 1000000,
+                      (unsigned long long)lease_book_next_deadline(&subject.book) / 1000000,
                       (unsigned long long)next);
     if (subject.book.n_leases != naive.n_leases)
         return differ("there are %zu leases, not %u", subject.book.n_leases, naive.n_leases);

@@ -214,7 +214,7 @@ void subject_follow_up(struct subject *subject, const struct naive *kernel) {
 }
 
 static void end_expired(struct subject *subject, uint64_t now) {
-    uint64_t next = lease_book_next_expiry(&subject->book);
+    uint64_t next = lease_book_next_deadline(&subject->book);
 
     if (!next || next > now * 1000000)
         return;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KINDS 32
 #define MINUTE (60ULL * 1000 * 1000)
@@ -99,6 +100,7 @@ struct rival {
     char *targets[16];
     int count;
     bool answered;
+    sd_bus_message *reply; /* with its descriptors */
     char lease[64], error[64];
 };
 
@@ -108,6 +110,7 @@ static int on_rival(sd_bus_message *m, void *userdata, sd_bus_error *ignored) {
     const char *lease = "";
 
     rival->answered = true;
+    rival->reply = sd_bus_message_ref(m);
     if (!e)
         sd_bus_message_read(m, "o", &lease);
     snprintf(rival->lease, sizeof(rival->lease), "%s", lease);
@@ -140,13 +143,27 @@ static int wait_rival(struct rival *rival) {
     return 0;
 }
 
-static void release(const struct rival *rival) {
+static bool is_there(const struct rival *rival) {
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    uint64_t id;
+    int r = sd_bus_get_property_trivial(rival->bus, NAME, rival->lease, NAME ".Lease", "Id", &error,
+                                        't', &id);
+
+    sd_bus_error_free(&error);
+    return r >= 0;
+}
+
+/* Until it has drained. */
+static void release(struct rival *rival) {
     sd_bus_error error = SD_BUS_ERROR_NULL;
 
-    if (*rival->lease)
-        sd_bus_call_method(rival->bus, NAME, PATH, MANAGER, "Release", &error, NULL, "o",
-                           rival->lease);
+    rival->reply = sd_bus_message_unref(rival->reply);
+    if (!*rival->lease)
+        return;
+    sd_bus_call_method(rival->bus, NAME, PATH, MANAGER, "Release", &error, NULL, "o", rival->lease);
     sd_bus_error_free(&error);
+    for (int i = 0; i < 1000 && is_there(rival); i++)
+        usleep(10 * 1000);
 }
 
 static void split_targets(struct rival *rival, char *text) {

@@ -13,6 +13,7 @@ check_PROGRAMS += %D%/caller
 %C%_caller_LDADD = $(SYSTEMD_LIBS)
 
 BUS_TESTS = \
+	%D%/cdev.sh \
 	%D%/claim.sh \
 	%D%/ctl.sh \
 	%D%/fd.sh \
@@ -22,6 +23,7 @@ BUS_TESTS = \
 	%D%/lifetimes.sh \
 	%D%/load.sh \
 	%D%/options.sh \
+	%D%/overlap.sh \
 	%D%/policy.sh \
 	%D%/random.sh \
 	%D%/read.sh \

@@ -47,7 +47,7 @@ ends "no verb" 2 ctl
 ends "an unknown verb" 2 ctl frobnicate
 ends "an unknown option" 2 ctl list --frobnicate
 ends "claim without target" 2 ctl claim
-for verb in list show explain claim release leases monitor policy reload status; do
+for verb in list show explain claim run hold release revoke leases monitor policy reload status; do
     ends "$verb --help" 0 ctl $verb --help
 done
 ends "--help" 0 ctl --help

@@ -29,6 +29,7 @@ BUS_TESTS = \
 	%D%/read.sh \
 	%D%/recovery.sh \
 	%D%/revoke.sh \
+	%D%/run.sh \
 	%D%/service.sh \
 	%D%/stand-ins.sh \
 	%D%/watch.sh

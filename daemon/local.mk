@@ -15,15 +15,16 @@ daemon_libmodel_a_SOURCES = \
 daemon_libmanager_a_SOURCES = \
 	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
 	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c \
+	%D%/manager-repeat.c \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
 	%D%/util/worker.c %D%/util/worker.h
 daemon_libbus_a_SOURCES = \
 	%D%/bus/bus.h %D%/bus/call.c %D%/bus/call.h %D%/bus/claim.c %D%/bus/claim.h \
-	%D%/bus/connection.c %D%/bus/device-interface.c %D%/bus/group-interface.c \
+	%D%/bus/connection.c %D%/bus/explain.c %D%/bus/device-interface.c %D%/bus/group-interface.c \
 	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h \
 	%D%/bus/lease-interface.c \
 	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
-	%D%/bus/publish.c %D%/bus/revoke.c %D%/bus/targets.c %D%/bus/targets.h \
+	%D%/bus/publish.c %D%/bus/question.c %D%/bus/question.h %D%/bus/revoke.c %D%/bus/targets.c %D%/bus/targets.h \
 	%D%/bus/units.c %D%/bus/units.h
 
 include daemon/kernel/local.mk

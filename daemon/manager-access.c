@@ -12,20 +12,34 @@
 
 /* ---- which nodes */
 
+/* A device that moved to another group is that group's, whose lease may be another one; and a group
+ * that was lost does not come back with its number. */
+struct device *manager_next_device(const struct manager *manager, const struct lease *lease,
+                                   const struct lease_group *group, char ***at) {
+    while (!group->lost && *at && **at) {
+        struct device *device = model_device(&manager->model, *(*at)++);
+        const struct group *now = device ? device->group : NULL;
+        if (now && now->id == group->id && (!now->lease || now->lease == lease))
+            return device;
+    }
+    return NULL;
+}
+
 typedef int node_action(struct manager *manager, const struct node_name *node, uid_t uid);
 
 /* For each cdev of the group as it is now; a device that came anew has a new one. All are tried; the
  * first error is returned. */
-static int for_each_cdev(struct manager *manager, const struct lease_group *group,
-                         node_action *action, uid_t uid) {
+static int for_each_cdev(struct manager *manager, const struct lease *lease,
+                         const struct lease_group *group, node_action *action) {
+    char **at = group->devices;
+    const struct device *device;
     int result = 0;
 
-    for (char **path = group->devices; path && *path; path++) {
-        const struct device *device = model_device(&manager->model, *path);
-        if (!device || !device->vfio_device || !device->cdev)
+    while ((device = manager_next_device(manager, lease, group, &at))) {
+        if (!device->vfio_device || !device->cdev)
             continue;
-        struct node_name node = node_of_cdev(device->vfio_device);
-        int r = action(manager, &node, uid);
+        struct node_name node = node_of_cdev(device->path, device->vfio_device);
+        int r = action(manager, &node, lease_node_user(lease));
         if (r < 0 && result >= 0)
             result = r;
     }
@@ -34,12 +48,10 @@ static int for_each_cdev(struct manager *manager, const struct lease_group *grou
 
 static int for_each_node(struct manager *manager, const struct lease *lease,
                          const struct lease_group *group, node_action *action) {
-    uid_t uid = lease_node_user(lease);
-
     if (lease->interface == LEASE_INTERFACE_CDEV)
-        return for_each_cdev(manager, group, action, uid);
+        return for_each_cdev(manager, lease, group, action);
     struct node_name node = node_of_group(group->id);
-    return action(manager, &node, uid);
+    return action(manager, &node, lease_node_user(lease));
 }
 
 static int grant_node(struct manager *manager, const struct node_name *node, uid_t uid) {
@@ -56,27 +68,48 @@ static bool uses_iommu_node(const struct lease *lease) {
     return lease->interface == LEASE_INTERFACE_CDEV && lease->mode == POLICY_MODE_PATH;
 }
 
-/* /dev/iommu is shared: its entry is taken away with the holder's last such lease. */
-static bool other_uses_iommu_node(struct manager *manager, const struct lease *lease) {
-    for (const struct lease *other = manager->leases.leases; other; other = other->by_id.next)
-        if (other != lease && other->state == LEASE_ACTIVE && uses_iommu_node(other) &&
-            other->holder == lease->holder)
+/* /dev/iommu is shared: its entry is taken away with the user's last such lease. */
+static bool user_needs_iommu_node(const struct manager *manager, uid_t user) {
+    for (const struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        if (lease->state == LEASE_ACTIVE && uses_iommu_node(lease) && lease->holder == user)
             return true;
     return false;
 }
 
-static int give_iommu_node(struct manager *manager, const struct lease *lease) {
+int manager_give_iommu_node(struct manager *manager, const struct lease *lease) {
     struct node_name node = node_of_iommu();
 
     return uses_iommu_node(lease) ? node_share(manager->sysfs, &node, lease->holder) : 0;
 }
 
-static int withdraw_iommu_node(struct manager *manager, const struct lease *lease) {
+int manager_withdraw_iommu_node(struct manager *manager, uid_t user) {
     struct node_name node = node_of_iommu();
 
-    if (!uses_iommu_node(lease) || other_uses_iommu_node(manager, lease))
-        return 0;
-    return node_unshare(manager->sysfs, &node, lease->holder);
+    return user_needs_iommu_node(manager, user) ? 0
+                                                : node_unshare(manager->sysfs, &node, user);
+}
+
+bool manager_iommu_node_is_in_order(struct manager *manager, const struct lease *lease) {
+    struct node_name node = node_of_iommu();
+    struct node_facts facts;
+
+    if (lease->state != LEASE_ACTIVE || !uses_iommu_node(lease) ||
+        node_read(manager->sysfs, &node, &facts) < 0)
+        return true;
+    return !facts.present || node_open_to(&facts, lease->holder);
+}
+
+/* Once: what somebody else gives the user later is not the lease's. */
+static bool withdraw_iommu_node(struct manager *manager, struct lease *lease) {
+    if (!uses_iommu_node(lease) || lease->iommu_withdrawn)
+        return true;
+    int r = manager_withdraw_iommu_node(manager, lease->holder);
+    if (r < 0)
+        log_message(LOG_ERR, "Access of uid %u to /dev/iommu could not be taken back, trying again: "
+                             "%s.",
+                    lease->holder, strerror(-r));
+    lease->iommu_withdrawn = r >= 0;
+    return r >= 0;
 }
 
 int manager_give_access(struct manager *manager, const struct lease *lease) {
@@ -87,14 +120,14 @@ int manager_give_access(struct manager *manager, const struct lease *lease) {
         if (r < 0)
             return r;
     }
-    return give_iommu_node(manager, lease);
+    return manager_give_iommu_node(manager, lease);
 }
 
 int manager_restore_access(struct manager *manager, const struct lease *lease, uint32_t group) {
     for (size_t i = 0; i < lease->n_groups; i++)
         if (lease->groups[i].id == group && !lease->groups[i].lost) {
             int r = for_each_node(manager, lease, &lease->groups[i], grant_node);
-            return r < 0 ? r : give_iommu_node(manager, lease);
+            return r;
         }
     return -ENOENT;
 }
@@ -118,11 +151,7 @@ bool manager_withdraw_access(struct manager *manager, struct lease *lease) {
 
     for (size_t i = 0; i < lease->n_groups; i++)
         withdrawn = withdraw_group(manager, lease, &lease->groups[i]) && withdrawn;
-    int r = withdraw_iommu_node(manager, lease);
-    if (r < 0)
-        log_message(LOG_ERR, "Access of uid %u to /dev/iommu could not be taken back: %s.",
-                    lease->holder, strerror(-r));
-    return withdrawn && r >= 0;
+    return withdraw_iommu_node(manager, lease) && withdrawn;
 }
 
 static bool node_is_in_order(const struct node_facts *node, uid_t user) {
@@ -221,16 +250,23 @@ static int open_groups(struct manager *manager, const struct lease *lease, bool 
     return r;
 }
 
-static int open_cdev(struct manager *manager, const char *path, struct lease_fds *fds,
-                     const char **ret_node) {
-    const struct device *device = model_device(&manager->model, path);
+static int open_cdevs_of(struct manager *manager, const struct lease *lease,
+                         const struct lease_group *group, struct lease_fds *fds,
+                         const char **ret_node) {
+    char **at = group->devices;
+    const struct device *device;
+    int r = 0;
 
-    if (!device || !device->vfio_device || !device->cdev)
-        return 0;
-    struct node_name node = node_of_cdev(device->vfio_device);
-    *ret_node = note_node(&node);
-    int fd = node_open(manager->sysfs, &node);
-    return fd < 0 ? fd : lease_fds_add(fds, fd, "device:%s", device->name);
+    while (r >= 0 && (device = manager_next_device(manager, lease, group, &at))) {
+        if (!device->vfio_device || !device->cdev)
+            continue;
+        struct node_name node = node_of_cdev(device->path, device->vfio_device);
+        *ret_node = note_node(&node);
+        r = node_open(manager->sysfs, &node);
+        if (r >= 0)
+            r = lease_fds_add(fds, r, "device:%s", device->name);
+    }
+    return r;
 }
 
 static int open_cdevs(struct manager *manager, const struct lease *lease, struct lease_fds *fds,
@@ -242,8 +278,7 @@ static int open_cdevs(struct manager *manager, const struct lease *lease, struct
     if (r >= 0)
         r = lease_fds_add(fds, r, "iommufd");
     for (size_t i = 0; r >= 0 && i < lease->n_groups; i++)
-        for (char **path = lease->groups[i].devices; r >= 0 && path && *path; path++)
-            r = open_cdev(manager, *path, fds, ret_node);
+        r = open_cdevs_of(manager, lease, &lease->groups[i], fds, ret_node);
     return r;
 }
 

@@ -77,9 +77,9 @@ static enum outcome read_facts_again(struct manager *manager, struct claim *clai
     return OUTCOME_OK;
 }
 
-static enum outcome refuse_by_verdict(struct manager *manager, const struct claim *claim,
-                                      const struct verdict_request *request,
-                                      const struct verdict *verdict, struct refusal *refusal) {
+enum outcome manager_refuse_by_verdict(struct manager *manager, const struct claim *claim,
+                                       const struct verdict_request *request,
+                                       const struct verdict *verdict, struct refusal *refusal) {
     const struct finding *finding = verdict_first_finding(verdict);
     _cleanup_(freep) char *text = finding ? finding_text(finding, request) : NULL;
     const char *rule = finding && finding->rule ? finding->rule->name : NULL;
@@ -128,7 +128,7 @@ static bool group_nodes_are_settled(struct manager *manager, const struct group 
     if (group->node.present && !node_settled(manager->sysfs, &node))
         return false;
     for (const struct device *member = group->members; member; member = member->next_member) {
-        node = node_of_cdev(member->vfio_device ?: "");
+        node = node_of_cdev(member->path, member->vfio_device ?: "");
         if (member->cdev && !node_settled(manager->sysfs, &node))
             return false;
     }
@@ -180,6 +180,8 @@ static void undo_grant(struct manager *manager, struct lease *lease) {
         if (manager->listener)
             manager->listener->lease_added(lease, manager->listener_data);
         manager_start_draining(manager, lease, LEASE_END_RELEASED);
+        if (manager->listener)
+            manager->listener->lease_changed(lease, manager->listener_data);
         return;
     }
     (void)state_remove(manager->state, lease->id);
@@ -247,12 +249,13 @@ static int grant(struct manager *manager, struct claim *claim, const struct verd
     return 0;
 }
 
-/* EBUSY from a node is an opener; EPERM from a container a driver that sysfs did not show. */
-static enum outcome refuse_open(struct refusal *refusal, const struct attempt *attempt, int error) {
+/* EBUSY from a node is an opener; EPERM of a group a driver that sysfs did not show. */
+static enum outcome refuse_open(struct refusal *refusal, const struct attempt *attempt,
+                                enum lease_interface interface, int error) {
     if (error == -EBUSY)
         return refuse(refusal, OUTCOME_FOREIGN_OWNER,
                       "%s is open in another process; close that first.", attempt->node);
-    if (error == -EPERM)
+    if (error == -EPERM && interface == LEASE_INTERFACE_GROUP)
         return refuse(refusal, OUTCOME_NOT_VIABLE,
                       "The kernel does not give %s away (EPERM): a kernel driver holds a device of "
                       "its group.",
@@ -261,14 +264,15 @@ static enum outcome refuse_open(struct refusal *refusal, const struct attempt *a
                   attempt->node ?: "The group", strerror(-error));
 }
 
-static enum outcome refuse_grant(struct refusal *refusal, const struct attempt *attempt, int error) {
+static enum outcome refuse_grant(struct refusal *refusal, const struct attempt *attempt,
+                                 enum lease_interface interface, int error) {
     if (error == -EUSERS)
         return refuse(refusal, OUTCOME_QUOTA_EXCEEDED,
                       "%d leases live with an fd or a process, the most that can be kept; release "
                       "one.",
                       KEEPERS_MAX);
     if (string_equal(attempt->what, "opened"))
-        return refuse_open(refusal, attempt, error);
+        return refuse_open(refusal, attempt, interface, error);
     return refuse(refusal, OUTCOME_NOT_VIABLE, "Access could not be given: %s.", strerror(-error));
 }
 
@@ -288,7 +292,7 @@ static int grant_or_refuse(struct manager *manager, struct claim *claim,
     if (r >= 0)
         return OUTCOME_OK;
     lease_fds_done(fds);
-    refuse_grant(refusal, &attempt, r);
+    refuse_grant(refusal, &attempt, claim->interface, r);
     log_message(LOG_ERR, "%s", refusal->text ?: "Access could not be given.");
     manager_record_denial(manager, claim, REASON_NONE, NULL, refusal->text);
     return refusal->outcome;
@@ -296,6 +300,7 @@ static int grant_or_refuse(struct manager *manager, struct claim *claim,
 
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct lease_fds *fds, struct refusal *refusal) {
+    enum lease_interface asked = claim->interface;
     int r = read_facts_again(manager, claim, refusal);
 
     if (r != OUTCOME_OK) {
@@ -306,13 +311,14 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         return r;
     }
     for (unsigned attempt = 0; attempt < 2; attempt++) {
+        claim->interface = asked;
         struct verdict_request request = manager_request(manager, claim);
         _cleanup_(verdict_done) struct verdict verdict = {0};
         verdict_reach(&request, &verdict);
         if (verdict.out_of_memory)
             return -ENOMEM;
         if (!verdict.grantable)
-            return refuse_by_verdict(manager, claim, &request, &verdict, refusal);
+            return manager_refuse_by_verdict(manager, claim, &request, &verdict, refusal);
         claim->interface = verdict_interface(&request);
         if (!nodes_are_settled(manager, claim))
             return -EAGAIN;
@@ -327,25 +333,4 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         refuse(refusal, OUTCOME_NOT_VIABLE, "The kernel does not agree with the model; try again.");
     manager_record_denial(manager, claim, REASON_NONE, NULL, refusal->text);
     return refusal->outcome;
-}
-
-int manager_claim_again(struct manager *manager, const struct claim *claim,
-                        const struct lease *lease, struct lease_fds *fds, struct refusal *refusal) {
-    const char *node = NULL;
-    int r = 0;
-
-    if (lease->mode == POLICY_MODE_FD)
-        r = manager_open_lease(manager, lease, claim->container, fds, &node);
-    if (r >= 0 && lease->lifetime == POLICY_LIFETIME_FD)
-        r = manager_copy_keeper(manager, lease, fds);
-    if (r >= 0)
-        return OUTCOME_OK;
-    lease_fds_done(fds);
-    if (r == -EBUSY)
-        return refuse(refusal, OUTCOME_BUSY,
-                      "The fds of lease %llu were passed already, and %s is still open; they can "
-                      "be passed again when that is closed.",
-                      (unsigned long long)lease->id, node);
-    return refuse(refusal, OUTCOME_NOT_VIABLE, "The fds of lease %llu can not be opened again: %s.",
-                  (unsigned long long)lease->id, strerror(-r));
 }

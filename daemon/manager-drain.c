@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -20,14 +22,17 @@
 
 /* Workers at a time for one lease; each has one device. */
 #define SWITCHES_MAX 16
-/* Attempts between two looks through /proc, at the most. */
-#define PAUSE_MAX 16
+/* Between two looks through /proc: seldom, and less often the longer it takes, since /proc is large. */
+#define PAUSE_MIN_US 1000000
+#define PAUSE_MAX_US 16000000
+/* After so many looks that failed, the drivers are asked instead: their unbind waits for openers. */
+#define FAILED_LOOKS_MAX 3
 
 struct device_switch {
     struct drain *drain;
-    const char *path; /* the lease's */
+    char *path;
     struct worker *worker;
-    bool started, done;
+    bool started, done, failed;
 };
 
 struct drain {
@@ -36,12 +41,14 @@ struct drain {
     struct manager *manager;
     struct worker *look;
     bool nobody; /* had it open at the last look */
-    unsigned pause, paused;
+    unsigned failed_looks;
+    uint64_t pause, next_look; /* µs, monotonic */
     dev_t *nodes; /* that are looked for */
     size_t n_nodes;
     struct device_switch *switches; /* NULL until they begin */
     size_t n_switches, running;
     bool rebind;
+    int error; /* of the last switch that failed */
 };
 
 static struct drain *find_drain(const struct manager *manager, uint64_t lease) {
@@ -68,12 +75,19 @@ static struct drain *obtain_drain(struct manager *manager, uint64_t lease) {
     return NULL;
 }
 
+static void free_switches(struct drain *drain) {
+    for (size_t i = 0; i < drain->n_switches; i++) {
+        worker_free(drain->switches[i].worker);
+        free(drain->switches[i].path);
+    }
+    drain->n_switches = 0;
+    free(TAKE_POINTER(drain->switches));
+}
+
 static void free_drain(struct drain *drain) {
     HASH_DEL(drain->manager->drains, drain);
     worker_free(drain->look);
-    for (size_t i = 0; i < drain->n_switches; i++)
-        worker_free(drain->switches[i].worker);
-    free(drain->switches);
+    free_switches(drain);
     free(drain->nodes);
     free(drain);
 }
@@ -107,25 +121,25 @@ static void add_node(struct drain *drain, const struct node_name *name) {
     grown[drain->n_nodes++] = number;
 }
 
-static void add_cdevs(struct drain *drain, const struct lease_group *group) {
-    for (char **path = group->devices; path && *path; path++) {
-        const struct device *device = model_device(&drain->manager->model, *path);
-        if (!device || !device->vfio_device)
-            continue;
-        struct node_name name = node_of_cdev(device->vfio_device);
-        add_node(drain, &name);
+static void add_cdevs(struct drain *drain, const struct lease *lease,
+                      const struct lease_group *group) {
+    char **at = group->devices;
+    const struct device *device;
+
+    while ((device = manager_next_device(drain->manager, lease, group, &at))) {
+        struct node_name name = node_of_cdev(device->path, device->vfio_device ?: "");
+        if (device->vfio_device)
+            add_node(drain, &name);
     }
 }
 
 static void collect_nodes(struct drain *drain, const struct lease *lease) {
     drain->n_nodes = 0;
     for (size_t i = 0; i < lease->n_groups; i++) {
-        if (lease->groups[i].lost)
-            continue;
         struct node_name name = node_of_group(lease->groups[i].id);
         if (lease->interface == LEASE_INTERFACE_CDEV)
-            add_cdevs(drain, &lease->groups[i]);
-        else
+            add_cdevs(drain, lease, &lease->groups[i]);
+        else if (!lease->groups[i].lost)
             add_node(drain, &name);
     }
 }
@@ -161,9 +175,12 @@ static void on_look(int result, const char *output, size_t size, void *userdata)
     drain->look = NULL;
     if (result >= 0)
         result = openers_read(output, &openers, &certain);
-    if (result < 0 || !lease) {
+    if (!lease)
+        return;
+    if (result < 0) {
         log_message(LOG_WARNING, "Who has lease %llu open can not be seen: %s.",
                     (unsigned long long)drain->lease, strerror(-result));
+        drain->nobody = ++drain->failed_looks >= FAILED_LOOKS_MAX;
         return;
     }
     drain->nobody = !certain;
@@ -172,14 +189,15 @@ static void on_look(int result, const char *output, size_t size, void *userdata)
         manager_try_draining(manager);
 }
 
-/* Seldom, and less often the longer it takes: /proc is large. */
 static void look_again(struct drain *drain, const struct lease *lease) {
-    if (drain->look || drain->paused++ < drain->pause)
+    uint64_t now = now_monotonic();
+
+    if (drain->look || now < drain->next_look)
         return;
-    drain->paused = 0;
-    drain->pause = drain->pause ? drain->pause * 2 : 1;
-    if (drain->pause > PAUSE_MAX)
-        drain->pause = PAUSE_MAX;
+    drain->pause = drain->pause ? drain->pause * 2 : PAUSE_MIN_US;
+    if (drain->pause > PAUSE_MAX_US)
+        drain->pause = PAUSE_MAX_US;
+    drain->next_look = now + drain->pause;
     collect_nodes(drain, lease);
     int r = worker_start(drain->manager->loop, look, on_look, drain, &drain->look);
     if (r < 0)
@@ -187,9 +205,12 @@ static void look_again(struct drain *drain, const struct lease *lease) {
                     (unsigned long long)lease->id, strerror(-r));
 }
 
+/* Whoever opens and closes all the time makes nobody look all the time. */
 void manager_look_soon(struct manager *manager) {
-    for (struct drain *drain = manager->drains; drain; drain = drain->hh.next)
-        drain->pause = drain->paused = 0;
+    for (struct drain *drain = manager->drains; drain; drain = drain->hh.next) {
+        drain->next_look -= drain->pause > PAUSE_MIN_US ? drain->pause - PAUSE_MIN_US : 0;
+        drain->pause = PAUSE_MIN_US;
+    }
 }
 
 /* ---- drivers */
@@ -207,6 +228,30 @@ static int switch_driver(int output, void *userdata) {
 
 static void start_switches(struct drain *drain);
 
+/* One that failed is done only if no driver has the device any more; else whoever has it open has
+ * kept it. */
+static bool has_no_driver(const struct drain *drain, const char *path) {
+    char link[PATH_MAX], target[PATH_MAX];
+
+    snprintf(link, sizeof(link), "%s/driver", path);
+    return link_read(drain->manager->sysfs, link, target, sizeof(target)) == -ENOENT;
+}
+
+static void note_failure(struct device_switch *device, int error) {
+    struct drain *drain = device->drain;
+
+    device->done = has_no_driver(drain, device->path);
+    if (device->done && (error == -ENODEV || error == -ENOENT))
+        return;
+    if (drain->error != error)
+        log_message(LOG_ERR, "Device %s of lease %llu could not be %s%s: %s.",
+                    path_basename(device->path), (unsigned long long)drain->lease,
+                    drain->rebind ? "bound to its VFIO driver again" : "unbound",
+                    device->done ? "" : ", trying again", strerror(-error));
+    drain->error = error;
+    device->failed = !device->done;
+}
+
 static void on_switched(int result, const char *output, size_t size, void *userdata) {
     struct device_switch *device = userdata;
     struct drain *drain = device->drain;
@@ -214,13 +259,11 @@ static void on_switched(int result, const char *output, size_t size, void *userd
     device->worker = NULL;
     device->done = true;
     drain->running--;
-    if (result < 0 && result != -ENODEV && result != -ENOENT)
-        log_message(LOG_ERR, "Device %s of lease %llu could not be %s: %s.",
-                    path_basename(device->path), (unsigned long long)drain->lease,
-                    drain->rebind ? "bound to its VFIO driver again" : "unbound",
-                    strerror(-result));
+    if (result < 0)
+        note_failure(device, result);
     start_switches(drain);
-    manager_try_draining(drain->manager);
+    if (!device->failed)
+        manager_try_draining(drain->manager);
 }
 
 static void start_switches(struct drain *drain) {
@@ -239,37 +282,73 @@ static void start_switches(struct drain *drain) {
     }
 }
 
-static size_t count_switches(const struct drain *drain, const struct lease *lease,
-                             struct device_switch *ret) {
+static bool wants_switch(const struct device *device) {
+    return device->role == ROLE_USER && device->driver;
+}
+
+static size_t count_switches(const struct drain *drain, const struct lease *lease) {
+    const struct device *device;
     size_t n = 0;
 
-    for (size_t i = 0; i < lease->n_groups; i++)
-        for (char **path = lease->groups[i].devices; path && *path; path++) {
-            const struct device *device = model_device(&drain->manager->model, *path);
-            if (!device || device->role != ROLE_USER || !device->driver)
-                continue;
-            if (ret)
-                ret[n] = (struct device_switch){.drain = (struct drain *)drain, .path = *path};
-            n++;
-        }
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        char **at = lease->groups[i].devices;
+        while ((device = manager_next_device(drain->manager, lease, &lease->groups[i], &at)))
+            n += wants_switch(device);
+    }
     return n;
 }
 
-/* True when all are done. */
+static int add_switches(struct drain *drain, const struct lease *lease,
+                        const struct lease_group *group) {
+    char **at = group->devices;
+    const struct device *device;
+
+    while ((device = manager_next_device(drain->manager, lease, group, &at))) {
+        if (!wants_switch(device))
+            continue;
+        struct device_switch *added = &drain->switches[drain->n_switches];
+        *added = (struct device_switch){.drain = drain, .path = strdup(device->path)};
+        if (!added->path)
+            return -ENOMEM;
+        drain->n_switches++;
+    }
+    return 0;
+}
+
+static int begin_switches(struct drain *drain, const struct lease *lease, bool rebind) {
+    int r = 0;
+
+    drain->rebind = rebind;
+    drain->switches = calloc(count_switches(drain, lease) + 1, sizeof(*drain->switches));
+    if (!drain->switches)
+        return -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < lease->n_groups; i++)
+        r = add_switches(drain, lease, &lease->groups[i]);
+    if (r < 0)
+        free_switches(drain);
+    return r;
+}
+
+/* True when all are done. What failed is tried again once an attempt. */
 static bool switch_drivers(struct drain *drain, const struct lease *lease, bool rebind) {
-    if (!drain->switches) {
-        size_t n = count_switches(drain, lease, NULL);
-        drain->switches = calloc(n + 1, sizeof(*drain->switches));
-        if (!drain->switches)
-            return false;
-        drain->rebind = rebind;
-        drain->n_switches = count_switches(drain, lease, drain->switches);
+    bool done = true;
+
+    if (!drain->switches && begin_switches(drain, lease, rebind) < 0)
+        return false;
+    for (size_t i = 0; i < drain->n_switches; i++) {
+        struct device_switch *device = &drain->switches[i];
+        if (device->failed)
+            device->failed = device->started = false;
+        done = done && device->done;
     }
     start_switches(drain);
-    for (size_t i = 0; i < drain->n_switches; i++)
-        if (!drain->switches[i].done)
-            return false;
-    return true;
+    return done;
+}
+
+int manager_drain_error(const struct manager *manager, const struct lease *lease) {
+    const struct drain *drain = find_drain(manager, lease->id);
+
+    return drain ? drain->error : 0;
 }
 
 /* ---- both interfaces */
@@ -291,7 +370,9 @@ static bool group_has_drained(struct manager *manager, struct lease_group *group
         log_message(LOG_WARNING, "Whether group %u has drained can not be seen: %s.", group->id,
                     strerror(-status));
     }
-    group->drained = status >= 0 && status != NODE_OPEN;
+    /* Not viable without a driver that makes it so: a device is open still (iommufd as container). */
+    bool held = status == NODE_NOT_VIABLE && !(known && group_has_role(known, ROLE_KERNEL));
+    group->drained = status >= 0 && status != NODE_OPEN && !held;
     return group->drained;
 }
 

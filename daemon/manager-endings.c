@@ -33,8 +33,7 @@ static void record_end(struct manager *manager, const struct lease *lease) {
 
 void manager_finish_lease(struct manager *manager, struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
-        struct group *group =
-            lease->groups[i].lost ? NULL : model_group(&manager->model, lease->groups[i].id);
+        struct group *group = model_group(&manager->model, lease->groups[i].id);
         if (!group || group->lease != lease)
             continue;
         model_set_lease(&manager->model, group, NULL);
@@ -63,6 +62,16 @@ static void arm_drain(struct manager *manager) {
     ev_timer_start(manager->loop, &manager->drain);
 }
 
+/* What could not be written is tried again with every attempt to drain. */
+static void save_lease(struct manager *manager, struct lease *lease) {
+    int r = state_save(manager->state, lease);
+
+    if (r < 0 && !lease->unsaved)
+        log_message(LOG_ERR, "State of lease %llu can not be written, trying again: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+    lease->unsaved = r < 0;
+}
+
 void manager_try_draining(struct manager *manager) {
     struct lease *lease, *next;
     bool waiting = false;
@@ -70,6 +79,8 @@ void manager_try_draining(struct manager *manager) {
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         if (lease->state != LEASE_DRAINING)
             continue;
+        if (lease->unsaved)
+            save_lease(manager, lease);
         if (manager_drain(manager, lease))
             manager_finish_lease(manager, lease);
         else
@@ -80,14 +91,6 @@ void manager_try_draining(struct manager *manager) {
         arm_drain(manager);
 }
 
-static void save_lease(struct manager *manager, const struct lease *lease) {
-    int r = state_save(manager->state, lease);
-
-    if (r < 0)
-        log_message(LOG_ERR, "State of lease %llu can not be written: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
-}
-
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
@@ -96,11 +99,18 @@ void manager_start_draining(struct manager *manager, struct lease *lease, enum l
     arm_drain(manager);
 }
 
+/* A holder that goes by itself before a revocation's time is over is not asked by the kernel too. */
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end) {
     if (lease->state == LEASE_DRAINING)
         return;
+    if (end != LEASE_END_REVOKED)
+        lease->unbind = false;
     manager_start_draining(manager, lease, end);
     manager_arm_deadline(manager);
+    manager_go_on_draining(manager, lease);
+}
+
+void manager_go_on_draining(struct manager *manager, struct lease *lease) {
     if (manager_drain(manager, lease))
         manager_finish_lease(manager, lease);
     else if (manager->listener)
@@ -130,11 +140,13 @@ void manager_unit_stopped(struct manager *manager, const char *unit) {
 /* On disk before anybody is told: what was announced happens, also after a restart. A later
  * revocation may be sooner, never later. */
 void manager_revoke(struct manager *manager, struct lease *lease, uint64_t seconds, bool unbind) {
-    uint64_t at = now_boottime() + seconds * 1000000;
+    uint64_t now = now_boottime(), at = now + seconds * 1000000;
 
     lease->unbind = lease->unbind || unbind;
     if (lease->state == LEASE_ACTIVE && (!lease->revoke_at || at < lease->revoke_at))
         lease->revoke_at = at;
+    else if (lease->revoke_at > now)
+        seconds = (lease->revoke_at - now + 999999) / 1000000;
     save_lease(manager, lease);
     if (lease->state == LEASE_DRAINING) {
         manager_try_draining(manager);

@@ -67,7 +67,7 @@ static int scan_member(const char *path, void *userdata) {
 
 static void refresh_cdev(struct manager *manager, struct device *device) {
     struct node_facts node = {0};
-    struct node_name name = node_of_cdev(device->vfio_device ?: "");
+    struct node_name name = node_of_cdev(device->path, device->vfio_device ?: "");
     int r = device->vfio_device ? node_read(manager->sysfs, &name, &node) : 0;
 
     if (r >= 0)
@@ -359,11 +359,12 @@ static void refresh_all_nodes(struct manager *manager) {
  * until it is bound, and then the group's node says so. */
 static void handle_cdev_event(struct manager *manager, enum node_event event,
                               const char *vfio_device) {
-    struct device *device = model_vfio_device(&manager->model, vfio_device);
-
     if (event == NODE_EVENT_CLOSED)
         manager_look_soon(manager);
-    if (event == NODE_EVENT_CHANGED && device)
+    if (event != NODE_EVENT_CHANGED)
+        return;
+    struct device *device = model_vfio_device(&manager->model, vfio_device);
+    if (device)
         refresh_cdev(manager, device);
 }
 

@@ -201,8 +201,11 @@ static void take_stored(const char *name, int fd, void *userdata) {
     uint64_t id = fd_store_lease_of(name);
     const struct lease *lease = id ? lease_book_find(&manager->leases, id) : NULL;
 
-    if (lease && !find_keeper(manager, id) && fits(lease, fd) &&
-        add_keeper(manager, lease, TAKE_FD(fd)) >= 0)
+    if (lease && find_keeper(manager, id)) {
+        fd_close(fd); /* a second copy; the name is the first one's */
+        return;
+    }
+    if (lease && fits(lease, fd) && add_keeper(manager, lease, TAKE_FD(fd)) >= 0)
         return;
     /* That of a lease that drains has done its work; any other one is a stranger. */
     if (!lease || lease->state == LEASE_ACTIVE)

@@ -40,7 +40,8 @@ static struct group *find_by_members(struct manager *manager, const struct lease
 static void place_same(struct manager *manager, struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
         struct group *group = model_group(&manager->model, lease->groups[i].id);
-        if (group && !group->lease && count_members(manager, &lease->groups[i], group))
+        if (group && !lease->groups[i].lost && !group->lease &&
+            count_members(manager, &lease->groups[i], group))
             model_set_lease(&manager->model, group, lease);
     }
 }
@@ -48,7 +49,7 @@ static void place_same(struct manager *manager, struct lease *lease) {
 static void place_moved(struct manager *manager, struct lease *lease, struct lease_group *granted) {
     struct group *group = model_group(&manager->model, granted->id);
 
-    if (group && group->lease == lease)
+    if (granted->lost || (group && group->lease == lease))
         return;
     group = find_by_members(manager, granted);
     granted->lost = !group;
@@ -79,8 +80,7 @@ static void recover_lease(struct manager *manager, struct lease *lease) {
     manager_record_lease(manager, AUDIT_RECOVERED, lease, NULL, message);
     if (lease->state != LEASE_ACTIVE) {
         /* The crash may have come between the state and the access. */
-        lease->state = LEASE_ACTIVE;
-        manager_end_lease(manager, lease, lease->end);
+        manager_go_on_draining(manager, lease);
     } else if (any_lost(lease)) {
         manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
     } else if (manager_keeper_is_lost(manager, lease, &end)) {
@@ -109,12 +109,11 @@ static void record_orphan(struct manager *manager, const struct group *group,
 /* The node has an entry for somebody, and no lease says so. */
 static bool withdraw_orphan(struct manager *manager, const struct node_name *name,
                             const struct node_facts *node) {
-    struct node_name iommu = node_of_iommu();
     int r = node_withdraw(manager->sysfs, name);
 
     for (unsigned i = 0; i < node->n_entries; i++)
         if (!node->entries[i].is_group)
-            (void)node_unshare(manager->sysfs, &iommu, node->entries[i].id);
+            (void)manager_withdraw_iommu_node(manager, node->entries[i].id);
     return r >= 0;
 }
 
@@ -127,7 +126,7 @@ static void withdraw_orphans_of(struct manager *manager, struct group *group) {
     for (struct device *member = group->members; member; member = member->next_member) {
         if (!member->cdev || !member->cdev->n_entries)
             continue;
-        name = node_of_cdev(member->vfio_device);
+        name = node_of_cdev(member->path, member->vfio_device);
         record_orphan(manager, group, member->cdev, &name,
                       withdraw_orphan(manager, &name, member->cdev));
     }
@@ -147,8 +146,13 @@ static void withdraw_orphans(struct manager *manager) {
 void manager_recover(struct manager *manager) {
     struct lease *lease, *next;
 
+    /* What is held comes before what was given back. */
     for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
-        place_same(manager, lease);
+        if (lease->state == LEASE_ACTIVE)
+            place_same(manager, lease);
+    for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        if (lease->state != LEASE_ACTIVE)
+            place_same(manager, lease);
     manager_recover_keepers(manager);
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         recover_lease(manager, lease);
@@ -159,5 +163,6 @@ void manager_recover(struct manager *manager) {
         withdraw_orphans(manager);
     /* What is left is held to its terms: a VFIO driver, the holder's access, no one beside it. */
     manager_settle(manager);
+    manager_check_iommu_node(manager);
     manager_arm_deadline(manager);
 }

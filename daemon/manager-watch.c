@@ -140,6 +140,22 @@ static void watch_leased(struct manager *manager, struct group *group) {
         repair_node(manager, group);
 }
 
+/* Nothing tells of a change of /dev/iommu: it is looked at now and then. */
+void manager_check_iommu_node(struct manager *manager) {
+    for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next) {
+        if (manager_iommu_node_is_in_order(manager, lease))
+            continue;
+        int r = manager_give_iommu_node(manager, lease);
+        struct group *group = model_group(&manager->model, lease->groups[0].id);
+        _cleanup_(freep) char *text = string_format(
+            "The access of uid %u to /dev/iommu was changed by somebody%s.", lease->holder,
+            r >= 0 ? "; it was restored" : " and could not be restored");
+        if (group && group->lease == lease)
+            report_conflict(manager, group, NULL, NULL,
+                            reason_to_string(REASON_NODE_OPEN_TO_OTHERS), text ?: "");
+    }
+}
+
 /* Userspace has the group, but nobody was granted it. */
 static void watch_unleased(struct manager *manager, struct group *group) {
     if (!group->open || group->foreign_reported)

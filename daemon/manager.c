@@ -62,6 +62,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
         group->repairs = 0;
     }
     manager->tick_passed = manager_refresh_members(manager) >= 0;
+    manager_check_iommu_node(manager);
     manager_try_draining(manager);
     audit_flush_denials(manager->audit, now_monotonic());
 }

@@ -120,6 +120,8 @@ void manager_handle_node_event(enum node_event event, uint32_t id, const char *v
 /* Ends, conflicts and repairs that follow from what changed in the model. To be called after facts
  * were taken in and before anybody is judged by them. */
 void manager_settle(struct manager *manager);
+/* The shared node /dev/iommu is open to whoever holds a cdev by path. */
+void manager_check_iommu_node(struct manager *manager);
 /* A driver that the kernel said it bound: recorded even if it is gone when sysfs is read. */
 void manager_note_bind(struct manager *manager, struct device *device, const char *driver);
 
@@ -179,7 +181,20 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
  * on a node (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct lease_fds *fds, struct refusal *refusal);
-/* The fds of a lease once more, for a claim that was sent again. */
+/* Refuses a claim by the verdict's first finding, on record. */
+enum outcome manager_refuse_by_verdict(struct manager *manager, const struct claim *claim,
+                                       const struct verdict_request *request,
+                                       const struct verdict *verdict, struct refusal *refusal);
+
+/* ---- a claim that was sent again (manager-repeat.c) */
+
+/* The lease that the claimant was granted under the claim's key before, or NULL; *ret_same: for the
+ * same groups and on the same terms. */
+struct lease *manager_find_repeated(struct manager *manager, const struct claim *claim,
+                                    bool *ret_same);
+/* Such a claim gets fds once more, and policy, by its first reason, no longer allows it. */
+bool manager_repeat_is_denied(const struct claim *claim, enum reason first);
+/* The fds of a lease once more, for a claim that was sent again and is judged by policy again. */
 int manager_claim_again(struct manager *manager, const struct claim *claim,
                         const struct lease *lease, struct lease_fds *fds, struct refusal *refusal);
 
@@ -192,6 +207,16 @@ void manager_record_denial(struct manager *manager, const struct claim *claim, e
 struct lease *manager_make_lease(const struct claim *claim, const struct verdict *verdict);
 
 /* ---- nodes and fds of a lease (manager-access.c) */
+
+/* The next device of the lease's group that is still its own; *at begins as group->devices. NULL at
+ * the end. */
+struct device *manager_next_device(const struct manager *manager, const struct lease *lease,
+                                   const struct lease_group *group, char ***at);
+/* The shared node /dev/iommu, for leases of mode path and interface cdev. */
+int manager_give_iommu_node(struct manager *manager, const struct lease *lease);
+bool manager_iommu_node_is_in_order(struct manager *manager, const struct lease *lease);
+/* Takes the user's entry away unless an active lease of theirs needs it. */
+int manager_withdraw_iommu_node(struct manager *manager, uid_t user);
 
 /* Mode path: an entry for the holder in the ACL of every node. */
 int manager_give_access(struct manager *manager, const struct lease *lease);
@@ -221,8 +246,7 @@ int manager_keep(struct manager *manager, struct lease *lease, int pidfd, struct
 void manager_stop_keeping(struct manager *manager, const struct lease *lease);
 /* Another copy of the fd that keeps the lease. */
 int manager_copy_keeper(struct manager *manager, const struct lease *lease, struct lease_fds *fds);
-/* What the service manager kept: back to its lease, or closed and reported. Leases whose keeper is
- * gone have *ret filled in by manager_keeper_end. */
+/* What the service manager kept: back to its lease, or closed and reported. */
 void manager_recover_keepers(struct manager *manager);
 /* True if the recovered lease has lost what it lives with; why goes to *ret. */
 bool manager_keeper_is_lost(struct manager *manager, struct lease *lease, enum lease_end *ret);
@@ -235,6 +259,8 @@ void manager_free_keepers(struct manager *manager);
 
 /* For a lease that ends (or never began): waits until its access is gone and it has drained. */
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end);
+/* For a lease that drains: it may have ended, and been freed, afterwards. */
+void manager_go_on_draining(struct manager *manager, struct lease *lease);
 /* Takes access away; the lease ends when nobody has its groups open any more, which may be at once:
  * then it is freed. No other lease is. */
 void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_end end);
@@ -259,8 +285,10 @@ void manager_finish_lease(struct manager *manager, struct lease *lease);
 /* True when the lease has drained. What is needed for that is under way otherwise: looking who has
  * its nodes open, unbinding, binding again, in workers; manager_try_draining follows. */
 bool manager_drain(struct manager *manager, struct lease *lease);
-/* Something was closed: the next attempt looks again who has what open. */
+/* Something was closed: the next look who has what open comes soon. */
 void manager_look_soon(struct manager *manager);
+/* Why the VFIO drivers of a draining lease could not be taken away: a negative errno, or 0. */
+int manager_drain_error(const struct manager *manager, const struct lease *lease);
 void manager_stop_draining(struct manager *manager, const struct lease *lease);
 void manager_free_drains(struct manager *manager);
 

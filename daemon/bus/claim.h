@@ -8,7 +8,7 @@
 /* A claim with the caller filled in, for the caller itself; borrowed from call. */
 struct claim call_claim(struct call *call);
 
-int run_explain(struct call *call);
+int run_explain(struct call *call); /* explain.c */
 int run_claim(struct call *call);
 int run_revoke(struct call *call); /* revoke.c */
 

@@ -140,7 +140,7 @@ static const sd_bus_vtable lease_vtable[] = {
     SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
     SD_BUS_PROPERTY("Rule", "s", get_rule, 0, CONSTANT),
     SD_BUS_PROPERTY("Comment", "s", get_comment, 0, CONSTANT),
-    SD_BUS_PROPERTY("Openers", "as", get_openers, 0, CHANGES),
+    SD_BUS_PROPERTY("Openers", "as", get_openers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("PolicyStale", "b", get_policy_stale, 0, CHANGES),
     SD_BUS_VTABLE_END,
 };

@@ -4,6 +4,7 @@
 #include "bus/claim.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "bus/options.h"
 #include "util/string.h"
@@ -15,6 +16,13 @@
 static int answer_open(struct call *call, const struct lease *lease) {
     _cleanup_(freep) char *openers = strings_join(lease->openers, ", ");
 
+    int error = manager_drain_error(call->bus->manager, lease);
+
+    if (error < 0)
+        return call_fail(call, OUTCOME_BUSY,
+                         "Access of lease %llu was taken back, but a VFIO driver could not be "
+                         "unbound: %s; it is tried again.",
+                         (unsigned long long)lease->id, strerror(-error));
     return call_fail(call, OUTCOME_BUSY,
                      "Access of lease %llu was taken back, but %s still has it open%s; it drains "
                      "until that is closed.",
@@ -59,6 +67,10 @@ int run_revoke(struct call *call) {
     struct lease *lease = bus_find_lease(call->bus->manager, path);
     if (!lease)
         return call_fail(call, OUTCOME_NO_SUCH_LEASE, "There is no such lease; it has ended.");
+    /* Before anything is done: a call that can not be followed does nothing. */
+    r = call_wait_for_lease(call, 0);
+    if (r != CALL_WAITS)
+        return r;
     uint64_t id = lease->id;
     manager_revoke(call->bus->manager, lease, options.timeout, options.unbind);
     call->revoked_lease = id;

@@ -462,6 +462,8 @@ int units_watch(struct bus *bus, const char *id, unit_ended *ended) {
 void units_unwatch(struct bus *bus, const char *id) {
     struct watch *watch = find_unit(bus->units, id);
 
-    if (watch)
-        forget_and_leave(bus, watch);
+    if (!watch)
+        return;
+    forget_and_leave(bus, watch);
+    note_asked(bus);
 }

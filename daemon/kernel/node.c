@@ -52,11 +52,11 @@ struct node_name node_of_group(uint32_t id) {
     return name;
 }
 
-struct node_name node_of_cdev(const char *vfio_device) {
+struct node_name node_of_cdev(const char *device_path, const char *vfio_device) {
     struct node_name name;
 
     name_format(name.path, sizeof(name.path), "%s/devices/%s", nodes_folder, vfio_device);
-    name_format(name.number, sizeof(name.number), "class/vfio-dev/%s/dev", vfio_device);
+    name_format(name.number, sizeof(name.number), "%s/vfio-dev/%s/dev", device_path, vfio_device);
     if (!*name.number)
         *name.path = 0;
     return name;

@@ -13,13 +13,15 @@
 /* A node by its place in /dev, and the attribute in sysfs that has its device number. */
 struct node_name {
     char path[128];
-    char number[96]; /* below the sysfs root */
+    char number[1152]; /* below the sysfs root */
 };
 
-struct node_name node_of_group(uint32_t id);                  /* /dev/vfio/7 */
-struct node_name node_of_cdev(const char *vfio_device);       /* /dev/vfio/devices/vfio0 */
-struct node_name node_of_iommu(void);                         /* /dev/iommu */
-struct node_name node_of_container(void);                     /* /dev/vfio/vfio */
+struct node_name node_of_group(uint32_t id); /* /dev/vfio/7 */
+/* /dev/vfio/devices/vfio0, if it is that of the device at this path below the sysfs root: names are
+ * reused as soon as they are free. */
+struct node_name node_of_cdev(const char *device_path, const char *vfio_device);
+struct node_name node_of_iommu(void);        /* /dev/iommu */
+struct node_name node_of_container(void);    /* /dev/vfio/vfio */
 
 /* Looks at a node. A missing one is no error: ret->present is false. */
 int node_read(int sysfs, const struct node_name *node, struct node_facts *ret);

@@ -73,6 +73,9 @@ struct lease {
     bool unbind;       /* … and its last step is to unbind the VFIO drivers */
     enum lease_state state;
     enum lease_end end; /* meaningful while draining */
+    bool container;     /* its groups were attached to one */
+    bool unsaved;       /* what it has become is not on disk yet */
+    bool iommu_withdrawn; /* while it drains: so is the holder's access to /dev/iommu */
     bool policy_stale;  /* the policy in force would not grant it again */
     bool exported;
     char **openers;    /* while it drains: who has its groups open, as far as that is known; or NULL */

@@ -228,23 +228,22 @@ enum lease_interface verdict_interface(const struct verdict_request *request) {
 
 /* Every member on a VFIO driver has a cdev; the others have nothing to be opened. */
 static void judge_cdevs(struct court *court, const struct group *group) {
-    uid_t holder = court->request->holder.uid;
-
-    for (const struct device *member = group->members; member; member = member->next_member) {
-        if (member->role != ROLE_USER)
-            continue;
-        if (!member->cdev)
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->role == ROLE_USER && !member->cdev)
             find_block(court, REASON_NO_NODE, group, member);
-        else if (!group->lease && node_open_to_others(member->cdev, holder))
-            find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
-    }
 }
 
-static void judge_group_node(struct court *court, const struct group *group) {
-    if (!group->node.present)
-        find_block(court, REASON_NO_NODE, group, NULL);
-    else if (!group->lease && node_open_to_others(&group->node, court->request->holder.uid))
+/* Of either kind, whichever is asked for: each leads to the same devices. */
+static void judge_access(struct court *court, const struct group *group) {
+    uid_t holder = court->request->holder.uid;
+
+    if (group->lease)
+        return;
+    if (group->node.present && node_open_to_others(&group->node, holder))
         find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, NULL);
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->cdev && node_open_to_others(member->cdev, holder))
+            find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
 }
 
 static void judge_node(struct court *court, const struct group *group) {
@@ -252,8 +251,9 @@ static void judge_node(struct court *court, const struct group *group) {
         find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
     else if (verdict_interface(court->request) == LEASE_INTERFACE_CDEV)
         judge_cdevs(court, group);
-    else
-        judge_group_node(court, group);
+    else if (!group->node.present)
+        find_block(court, REASON_NO_NODE, group, NULL);
+    judge_access(court, group);
     if (group->kernel_disagrees)
         find_block(court, REASON_KERNEL_DISAGREES, group, NULL);
     if (group->facts.direct_region)

@@ -119,6 +119,8 @@ static int put_endings(json_object *object, const struct lease *lease) {
         r = put_number(object, "revoke_at", lease->revoke_at);
     if (r >= 0 && lease->unbind)
         r = put(object, "unbind", json_object_new_boolean(true));
+    if (r >= 0 && lease->container)
+        r = put(object, "container", json_object_new_boolean(true));
     return r;
 }
 

@@ -92,12 +92,13 @@ static int get_optional(struct reader *reader, const char *name, uint64_t limit,
                : 0;
 }
 
-static int get_unbind(struct reader *reader, struct lease *lease) {
-    json_object *value = get(reader, "unbind", json_type_boolean);
+/* A truth that a lease need not have: false then. */
+static int get_truth(struct reader *reader, const char *name, bool *ret) {
+    json_object *value = get(reader, name, json_type_boolean);
 
-    if (!value && json_object_object_get_ex(reader->object, "unbind", NULL))
-        return fault(reader, "unbind");
-    lease->unbind = json_object_get_boolean(value);
+    if (!value && json_object_object_get_ex(reader->object, name, NULL))
+        return fault(reader, name);
+    *ret = json_object_get_boolean(value);
     return 0;
 }
 
@@ -110,7 +111,9 @@ static int get_endings(struct reader *reader, struct lease *lease) {
     if (r >= 0)
         r = get_optional(reader, "revoke_at", TIME_MAX, &lease->revoke_at);
     lease->kept_pid = (pid_t)pid;
-    return r < 0 ? r : get_unbind(reader, lease);
+    if (r >= 0)
+        r = get_truth(reader, "unbind", &lease->unbind);
+    return r < 0 ? r : get_truth(reader, "container", &lease->container);
 }
 
 static int get_interface(struct reader *reader, enum lease_interface *ret) {

@@ -140,8 +140,11 @@ say one status group:9
 is "attached anew" "$said" 0x3
 is "one lease" "$(property $root Manager LeaseCount)" 1
 end one
+begin one alice claim 9 11 mode=fd container=b:true lifetime=persistent key=job
+is "also by another connection" "$said" "$lease container group:11 group:9"
+end one
 begin one alice claim 9 11 mode=fd lifetime=persistent key=job
-is "also without a container this time, by another connection" "$said" "$lease group:11 group:9"
+is "not on other terms: without a container" "$said" InvalidOption
 end one
 begin one alice claim 9 11 lifetime=persistent key=job
 like "not with another mode" "$said" "^org.dmaownd1.Error.InvalidOption: "

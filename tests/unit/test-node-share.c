@@ -14,6 +14,8 @@
 #define HOLDER 12345
 #define OTHER 12346
 
+#define DEVICE "devices/pci0000:00/0000:00:05.0"
+
 static struct tree tree;
 static char nodes[128], udev[128];
 
@@ -32,7 +34,7 @@ static void set_up(void) {
     tree_folder(&tree, "dev/vfio");
     tree_file(&tree, "class/misc/iommu/dev", "1:3\n");
     make_node("dev/iommu", 0600, 3);
-    tree_file(&tree, "class/vfio-dev/vfio0/dev", "1:5\n");
+    tree_file(&tree, DEVICE "/vfio-dev/vfio0/dev", "1:5\n");
     make_node("dev/vfio/devices/vfio0", 0600, 5);
 }
 
@@ -87,9 +89,9 @@ START_TEST(test_names) {
 
     ck_assert_str_eq(name.path, tree_path(&tree, "dev/vfio/4294967295"));
     ck_assert_str_eq(name.number, "class/vfio/4294967295/dev");
-    name = node_of_cdev("vfio0");
+    name = node_of_cdev(DEVICE, "vfio0");
     ck_assert_str_eq(name.path, tree_path(&tree, "dev/vfio/devices/vfio0"));
-    ck_assert_str_eq(name.number, "class/vfio-dev/vfio0/dev");
+    ck_assert_str_eq(name.number, DEVICE "/vfio-dev/vfio0/dev");
     name = node_of_iommu();
     ck_assert_str_eq(name.path, tree_path(&tree, "dev/iommu"));
     ck_assert_str_eq(name.number, "class/misc/iommu/dev");
@@ -105,9 +107,9 @@ START_TEST(test_long_name) {
 
     for (size_t length = 1; length < sizeof(device); length++) {
         device[length - 1] = 'v';
-        struct node_name name = node_of_cdev(device);
+        struct node_name name = node_of_cdev(DEVICE, device);
         const char *path = strrchr(name.path, '/'), *number = string_after(name.number,
-                                                                           "class/vfio-dev/");
+                                                                           DEVICE "/vfio-dev/");
         if (!path) {
             ck_assert_uint_gt(length, 60);
             ck_assert_str_eq(name.path, "");
@@ -127,12 +129,12 @@ START_TEST(test_long_name_leads_nowhere) {
 
     memset(device, 'v', 100);
     device[100] = 0;
-    snprintf(path, sizeof(path), "class/vfio-dev/%.60s/dev", device); /* another device's */
+    snprintf(path, sizeof(path), DEVICE "/vfio-dev/%.60s/dev", device); /* another device's */
     tree_file(&tree, path, "1:3\n");
     snprintf(path, sizeof(path), "dev/vfio/devices/%s", device);
     make_node(path, 0600, 3);
     node_use_folders("/dev/../dev/vfio", udev); /* short, so that all of it fits */
-    struct node_name name = node_of_cdev(device);
+    struct node_name name = node_of_cdev(DEVICE, device);
     ck_assert_int_eq(node_read(tree.fd, &name, &facts), 0);
     ck_assert(!facts.present);
     ck_assert_int_lt(node_open(tree.fd, &name), 0);
@@ -146,7 +148,7 @@ END_TEST
 static const char *const odd_names[] = {"", ".", "..", "../vfio", "vfio0/..", "vfio0/"};
 
 START_TEST(test_odd_names) {
-    struct node_name name = node_of_cdev(odd_names[_i]);
+    struct node_name name = node_of_cdev(DEVICE, odd_names[_i]);
     struct node_facts facts = {.present = true};
 
     ck_assert_int_eq(node_read(tree.fd, &name, &facts), 0);
@@ -294,7 +296,7 @@ static const char *const impostors[] = {
 };
 
 START_TEST(test_impostor) {
-    struct node_name name = node_of_cdev("vfio0");
+    struct node_name name = node_of_cdev(DEVICE, "vfio0");
     char line[128];
     dev_t number = 77;
 
@@ -311,7 +313,7 @@ START_TEST(test_impostor) {
 END_TEST
 
 START_TEST(test_open) {
-    struct node_name name = node_of_cdev("vfio0");
+    struct node_name name = node_of_cdev(DEVICE, "vfio0");
     dev_t number = 0;
     char byte = 'x';
 
@@ -327,7 +329,7 @@ START_TEST(test_open) {
     tree_unlink(&tree, "dev/vfio/devices/vfio0");
     ck_assert_int_eq(node_open(tree.fd, &name), -ENOENT);
     ck_assert_int_eq(node_device(tree.fd, &name, &number), -ENOENT);
-    tree_file(&tree, "class/vfio-dev/vfio0/dev", "259:12345\n");
+    tree_file(&tree, DEVICE "/vfio-dev/vfio0/dev", "259:12345\n");
     ck_assert_int_eq(
         mknodat(tree.fd, "dev/vfio/devices/vfio0", S_IFCHR | 0600, makedev(259, 12345)), 0);
     ck_assert_int_eq(node_open(tree.fd, &name), -ENXIO); /* no driver has the number */
@@ -336,10 +338,10 @@ END_TEST
 
 START_TEST(test_odd_number) {
     static const char *const numbers[] = {"", "1", "1:", ":5", "1:5:", "1:0x5", "x:5", "-1:5"};
-    struct node_name name = node_of_cdev("vfio0");
+    struct node_name name = node_of_cdev(DEVICE, "vfio0");
 
     for (size_t i = 0; i < ELEMENTS_OF(numbers); i++) {
-        tree_file(&tree, "class/vfio-dev/vfio0/dev", numbers[i]);
+        tree_file(&tree, DEVICE "/vfio-dev/vfio0/dev", numbers[i]);
         ck_assert_int_lt(node_open(tree.fd, &name), 0);
     }
 }

@@ -144,7 +144,7 @@ begin one alice claim 9 11 mode=fd container=b:true lifetime=persistent key=job
 is "also by another connection" "$said" "$lease container group:11 group:9"
 end one
 begin one alice claim 9 11 mode=fd lifetime=persistent key=job
-is "not on other terms: without a container" "$said" InvalidOption
+like "not on other terms: without a container" "$said" "^org.dmaownd1.Error.InvalidOption: "
 end one
 begin one alice claim 9 11 lifetime=persistent key=job
 like "not with another mode" "$said" "^org.dmaownd1.Error.InvalidOption: "

@@ -317,7 +317,7 @@ kill_daemon() { # SIGKILL, and back by systemd's hand
     systemctl reset-failed dmaownd 2> /dev/null
     before=$(main_pid)
     systemctl kill --signal=KILL dmaownd
-    wait_for 20 is_ready_again "$before"
+    wait_for 60 is_ready_again "$before"
 }
 
 # Kernel, policy and daemon as after a boot; the policy comes on standard input. Every scenario
@@ -358,6 +358,13 @@ journal_count() {
 has_journal_count() { [ "$(journal_count "$1" "$2")" = "$3" ]; }
 # journal_field EVENT GROUP FIELD: of the newest such entry
 journal_field() { journal "$3" "DMAOWND_EVENT=$1" "DMAOWND_GROUP=$2" | tail -n 1; }
+# has_ended GROUP COUNT REASON: the group's leases have ended so often, the last for this reason.
+has_ended() {
+    local reasons
+    mapfile -t reasons < <(journal DMAOWND_REASON DMAOWND_EVENT=ended "DMAOWND_GROUP=$1")
+    echo "reasons so far: ${reasons[*]}"
+    [ "${#reasons[@]}" = "$2" ] && [ "${reasons[-1]}" = "$3" ]
+}
 # All that the journal tells of a group: "denied denied granted ended"
 journal_story() {
     local events

@@ -18,8 +18,12 @@ bind_driver "$edu" vfio-pci
 bind_driver "$nic" vfio-pci
 group=$(group_of "$edu")
 node=/dev/vfio/$group
-ended() { journal_count ended "$group"; }
-reason() { journal_field ended "$group" DMAOWND_REASON; }
+# ends WHAT REASON: the group's next lease has ended, for this reason, and it can be granted again.
+count=0
+ends() {
+    count=$((count + 1))
+    check "$1 ($2)" wait_for 30 has_ended "$group" "$count" "$2"
+}
 wait_for 10 is_listed "$group" verdict kernel-driver alice
 watch_signals
 
@@ -63,10 +67,10 @@ refused "meanwhile it is busy" Busy
 opener="*process ${held_pid[dma]} (*/edu-dma, unit vmtest.service)*"
 wait_for 20 has_like "$first" Lease Openers "$opener"
 like "who still has it open is named" "$(property "$first" Lease Openers)" "$opener"
-is "no LeaseEnded yet" "$(ended)" 0
+is "no LeaseEnded yet" "$(journal_count ended "$group")" 0
 is "the kernel still keeps others out" "$(bind_error "$sibling" e1000)" "Device or resource busy"
 let_go dma
-check "when it is closed, the lease has ended" wait_for 20 has_journal_count ended "$group" 1
+ends "when it is closed, the lease has ended" released
 check "and the group is free" wait_for 10 is_listed "$group" owner none
 
 # With a container: the daemon has claimed it from the kernel already.
@@ -85,8 +89,7 @@ kill -USR1 "${held_pid[dma]}"
 wait "${held_pid[dma]}"
 is "his DMA works" "$? $(tail -n 1 /tmp/hold.dma)" "0 ok: DMA outside of the mapping is stopped"
 check "in that container" grep -q "attached to the container that was given" /tmp/hold.dma
-check "its connection's end ends the lease" wait_for 20 has_journal_count ended "$group" 2
-is "for that reason" "$(reason)" disconnected
+ends "its connection's end ends the lease" disconnected
 
 # Two groups in one container.
 claim alice "$edu,$nic" mode s fd container b true
@@ -94,7 +97,7 @@ worked "two groups in one container"
 like "one fd each" "$answer" "*group:$group*"
 like "and the other" "$answer" "*group:$(group_of "$nic")*"
 release alice "$lease"
-check "both are free, for busctl closed its fds" wait_for 20 is_listed "$group" owner none
+ends "both are free, for busctl closed its fds" released
 
 # A key: the same lease, and fds again once the first are closed.
 hold dma as_user alice edu-dma -c "$edu" -o lifetime=persistent -o key=one -s
@@ -106,7 +109,7 @@ claim alice "$edu" mode s fd key s one
 is "afterwards it gets the same lease" "$error_name $lease" " $first"
 like "with fds" "$answer" "*group:$group*"
 release alice "$first"
-check "that is over" wait_for 20 has_journal_count ended "$group" 4
+ends "that is over" released
 
 # Lifetime fd: neither the exec of another program nor the claimant's end ends it, the last close
 # does. The claimant's last process hands on what it got and goes.
@@ -133,8 +136,7 @@ kill "$user"
 wait_for 10 is_gone "$user"
 is "a copy of the lease's fd is enough" "$(property "$chain_lease" Lease State)" '"active"'
 kill "$keeper"
-check "the last close ends it" wait_for 20 has_journal_count ended "$group" 5
-is "for that reason" "$(reason)" fd-closed
+ends "the last close ends it" fd-closed
 is "LeaseEnded was sent once each" "$(signals LeaseEnded | wc -l)" 5
 
 # The same while there is no daemon.
@@ -145,8 +147,7 @@ let_go dma
 systemctl reset-failed dmaownd
 systemctl kill --signal=KILL dmaownd
 wait_for 20 is_ready_again "$before"
-check "a close that no daemon saw ends it too" wait_for 20 has_journal_count ended "$group" 6
-is "for the same reason" "$(reason)" fd-closed
+ends "a close that no daemon saw ends it too" fd-closed
 check "the group is free" wait_for 10 is_listed "$group" owner none
 stop_signals
 finish

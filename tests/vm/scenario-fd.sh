@@ -39,6 +39,10 @@ claim alice "$edu" container b true
 refused "a container is for mode fd" InvalidOption
 claim alice "$edu" interface s group mode s fds
 refused "there is no such mode" InvalidOption
+hold opener vfio-open -h "$node"
+claim alice "$edu" mode s fd
+refused "a group that somebody else has open" ForeignOwner
+let_go opener
 
 # End to end.
 hold dma as_user alice edu-dma -c "$edu" -s
@@ -64,6 +68,8 @@ worked "release answers at once"
 is "the lease drains" "$(property "$first" Lease State)" '"draining"'
 claim bob "$edu" mode s fd
 refused "meanwhile it is busy" Busy
+is "whose it is is not bob's to know" "${error_text//edu-dma/} $(as_user bob busctl get-property \
+    org.dmaownd1 "$first" org.dmaownd1.Lease Openers)" "$error_text as 0"
 opener="*process ${held_pid[dma]} (*/edu-dma, unit vmtest.service)*"
 wait_for 20 has_like "$first" Lease Openers "$opener"
 like "who still has it open is named" "$(property "$first" Lease Openers)" "$opener"
@@ -90,6 +96,15 @@ wait "${held_pid[dma]}"
 is "his DMA works" "$? $(tail -n 1 /tmp/hold.dma)" "0 ok: DMA outside of the mapping is stopped"
 check "in that container" grep -q "attached to the container that was given" /tmp/hold.dma
 ends "its connection's end ends the lease" disconnected
+
+# What the kernel drops without a word.
+hold dma as_user alice edu-dma -c "$edu" -a -s
+check "alice has the group in a container" dma_done dma "set container"
+echo "$edu" > /sys/bus/pci/drivers/vfio-pci/unbind
+ends "without its last VFIO device it is no more" device-gone
+let_go dma
+check "bound again it is another" bind_driver "$edu" vfio-pci
+wait_for 10 is_listed "$group" verdict grantable alice
 
 # Two groups in one container.
 claim alice "$edu,$nic" mode s fd container b true
@@ -137,7 +152,8 @@ wait_for 10 is_gone "$user"
 is "a copy of the lease's fd is enough" "$(property "$chain_lease" Lease State)" '"active"'
 kill "$keeper"
 ends "the last close ends it" fd-closed
-is "LeaseEnded was sent once each" "$(signals LeaseEnded | wc -l)" 5
+wait_for 10 has_signals LeaseEnded "$count"
+is "LeaseEnded was sent once each" "$(signals LeaseEnded | wc -l)" "$count"
 
 # The same while there is no daemon.
 hold dma as_user alice edu-dma -c "$edu" -o lifetime=fd -s

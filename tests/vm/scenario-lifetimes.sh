@@ -136,21 +136,31 @@ is "with what it was given" "$(grep given /tmp/hold.dma | sort | tr '\n' ' ')" \
 let_go dma
 check "until it ends" wait_for 30 has_ended "$slot" 1 fd-closed
 
-# Revoked: told first, then taken.
+# Revoked: told first, with time to go; who goes earlier ends the wait.
 hold holder as_user alice dmaownctl hold "$nic"
-lease=$(property "/org/dmaownd1/group/$group" Group Lease | tr -d '"')
+held_lease() { property "/org/dmaownd1/group/$group" Group Lease | tr -d '"'; }
+lease=$(held_lease)
 attempt alice Revoke 'oa{sv}' "$lease" 0
 like "not by its holder" "$error_name" "?*"
-dmaownctl revoke --timeout 3 "${lease##*/}" &
+dmaownctl revoke --timeout 600 "${lease##*/}" &
 revoke=$!
-check "the holder is told" wait_for 10 has_signals LeaseRevoking 1
-is "how much time is left" "$(signals LeaseRevoking)" "[\"$lease\",3]"
-is "meanwhile it has access" "$(opens_as alice "$group")" "flags=0x1"
+check "the holder is told" wait_for 20 has_signals LeaseRevoking 1
+is "how much time is left" "$(signals LeaseRevoking)" "[\"$lease\",600]"
+is "meanwhile it has access" "$(opens_as alice "$group") $(state "$lease")" 'flags=0x1 "active"'
+release alice "$lease"
 wait "$revoke"
 is "revoke ends when the lease has" "$? $(state "$lease")" "0 "
-ends "in the journal it ended" revoked
+ends "in the journal it ended" released
+let_go holder
+
+# Who does not go is made to.
+hold holder as_user alice dmaownctl hold "$nic"
+check "revoke waits" dmaownctl revoke --timeout 1 "$(held_lease | sed 's|.*/||')"
+ends "and then takes it" revoked
+is "it was told first" "$(sed -n 's/.*"member":"\(LeaseRevoking\|LeaseEnded\)".*/\1/p' \
+    /tmp/signals | tail -n 2 | tr '\n' ' ')" "LeaseRevoking LeaseEnded "
 is "access is gone" "$(opens_as alice "$group")" "open: EACCES"
-check "hold has ended too" wait_for 10 grep -q revoked /tmp/hold.holder
+check "hold has ended too" wait_for 20 grep -q revoked /tmp/hold.holder
 let_go holder
 
 # Who does not let go is named.

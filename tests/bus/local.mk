@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The unmodified daemon on the fake kernel and a private bus.
-check_PROGRAMS += %D%/caller
+check_PROGRAMS += %D%/caller %D%/killer
 %C%_caller_SOURCES = \
 	%D%/caller.c \
 	%D%/caller.h \
@@ -8,6 +8,16 @@ check_PROGRAMS += %D%/caller
 	%D%/caller-common.c \
 	%D%/caller-floods.c \
 	%D%/caller-stand-ins.c
+%C%_killer_SOURCES = \
+	%D%/caller.h \
+	%D%/caller-common.c \
+	%D%/killer.c \
+	%D%/killer.h \
+	%D%/killer-look.c \
+	%D%/killer-trace.c
+%C%_killer_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS)
+%C%_killer_LDFLAGS = -Wl,--as-needed
+%C%_killer_LDADD = $(SYSTEMD_LIBS)
 %C%_caller_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS)
 %C%_caller_LDFLAGS = -Wl,--as-needed
 %C%_caller_LDADD = $(SYSTEMD_LIBS)
@@ -18,6 +28,7 @@ BUS_TESTS = \
 	%D%/ctl.sh \
 	%D%/fd.sh \
 	%D%/journal.sh \
+	%D%/kill.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \
 	%D%/lifetimes.sh \

@@ -55,6 +55,6 @@ endif
 %C%_mktree_CFLAGS = $(FAKEKERNEL_CFLAGS)
 %C%_mktree_LDFLAGS = -pthread
 
-EXTRA_DIST += %D%/default.scenario
+EXTRA_DIST += %D%/default.scenario %D%/two-groups.scenario
 dist_check_SCRIPTS += %D%/check-fakekernel.sh %D%/check-vfio.sh
 TESTS += %D%/check-fakekernel.sh %D%/check-vfio.sh

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+/* killer-look.c: what there is, asked of the daemon, the nodes and the service manager's stand-in. */
+struct seen_lease {
+    char path[64], state[16], mode[16], lifetime[16], interface[16];
+    unsigned groups[8];
+    int n_groups;
+};
+
+struct seen {
+    struct seen_lease leases[16];
+    int n_leases;
+    char stored[16][64]; /* names in the fd store */
+    int n_stored;
+};
+
+/* 0 or negative errno, reported on stdout. */
+int look(sd_bus *bus, struct seen *ret);
+/* Whether what is seen is sound; each complaint goes to stdout, with `where` before it. */
+bool is_sound(const struct seen *seen, const char *where);
+bool says(bool good, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* uid in the access list of the node, 0 if there is none. */
+unsigned node_user(const char *path);
+bool group_node_is_open_to(unsigned group, unsigned uid);
+/* Of the stand-in for the service manager: its answer's text; the errno it gave, or negative. */
+int manager_ask(const char *verb, char *answer, size_t size);
+int daemon_pid(void);
+
+/* killer-trace.c: stops the daemon at its system calls. */
+struct trace {
+    int pid;
+    unsigned calls; /* entered since trace_arm() */
+    unsigned kill_at;
+    bool armed, dead, waits; /* waits: in epoll_wait() */
+};
+
+/* Attaches, and returns when the daemon waits for something to do. 0 or negative errno. */
+int trace_begin(struct trace *trace, int pid);
+/* Counts from now on, and kills at the entry of that call (from 1); 0: never. */
+void trace_arm(struct trace *trace, unsigned kill_at);
+/* Serves stops without waiting for one. */
+void trace_serve(struct trace *trace);
+/* Readable when there is something to serve. */
+int trace_fd(void);
+/* Lets it run on. */
+void trace_end(struct trace *trace);

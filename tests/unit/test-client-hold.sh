@@ -91,7 +91,9 @@ is "says that it is being revoked" "$(line "$sighs")" "dmaownctl: hold: lease 4 
 kill "$holder"
 held 0
 is "and goes" "$(told)" released
-wait $revoker && is "which ends the revocation" $? 0
+status=0
+wait $revoker || status=$?
+is "which ends the revocation" "$status" 0
 hold 7
 is "prints the lease" "$(line "$said")" /org/dmaownd1/lease/4
 ends 0 revoke 4

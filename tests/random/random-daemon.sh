@@ -2,20 +2,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The random sequences of tests/random against the whole daemon: see drive-daemon.c. SEED makes another
 # run, STEPS a longer one; with SEQUENCE one of the seed is played alone.
-# shellcheck source-path=SCRIPTDIR/../bus
+# shellcheck source-path=SCRIPTDIR/../..
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
 export SCENARIO=$top_srcdir/tests/random/host.scenario
+# shellcheck source=tests/bus/lib.sh
 . "$top_srcdir/tests/bus/lib.sh" || exit 99
-drive=$top_builddir/tests/random/drive-daemon
+drive=${top_builddir:?}/tests/random/drive-daemon
 # An instrumented daemon is slow.
 : "${STEPS:=$(if grep -q __asan_init "$DMAOWND"; then echo 600; else echo 3000; fi)}"
 # A short watchdog is a short tick: what is only mended then is mended soon.
 DMAOWND_WRAPPER="env WATCHDOG_USEC=1000000 ${DMAOWND_WRAPPER:-}"
-start
+start "$@"
 export FAKEKERNEL
 if "$drive" "${SEED:-$((EPOCHSECONDS * 1000 + RANDOM % 1000))}" "$STEPS" ${SEQUENCE:+"$SEQUENCE"}; then
+    # shellcheck disable=SC2034 # finish reads it
     count=2
 else
+    # shellcheck disable=SC2034 # finish reads them
     count=2 failed=1
 fi
 finish

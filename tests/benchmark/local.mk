@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+BENCHMARK_CLIENT = %D%/client.c %D%/client.h %D%/noop.c %D%/noop.h
+
 noinst_PROGRAMS += %D%/latency %D%/startup %D%/walk
-%C%_latency_SOURCES = %D%/latency.c %D%/noop.c %D%/noop.h
+%C%_latency_SOURCES = %D%/latency.c $(BENCHMARK_CLIENT)
 %C%_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 %C%_latency_LDADD = $(SYSTEMD_LIBS) $(EV_LIBS)
 %C%_startup_SOURCES = %D%/startup.c
 %C%_walk_SOURCES = %D%/walk.c
-EXTRA_DIST += tests/all tests/bench tests/demo %D%/in-vm.sh %D%/policy.json %D%/under-valgrind
+
+# Preloaded by tests/bench alone: without what a library of the package has.
+noinst_DATA = %D%/quick-vfio.so
+CLEANFILES += %D%/quick-vfio.so
+%D%/quick-vfio.so: %D%/quick-vfio.c
+	@$(MKDIR_P) $(@D)
+	$(AM_V_CC)$(CC) -O2 -g -shared -fPIC -o $@ $(srcdir)/%D%/quick-vfio.c
+
+EXTRA_DIST += tests/all tests/bench tests/demo %D%/in-vm.sh %D%/policy.json %D%/quick-vfio.c \
+	%D%/under-valgrind

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "benchmark/noop.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 
@@ -11,15 +13,23 @@ struct noop {
     sd_bus *bus;
     ev_prepare prepare;
     ev_io input;
+    int fd; /* that is passed */
 };
 
 static int method_noop(sd_bus_message *message, void *userdata, sd_bus_error *error) {
     return sd_bus_reply_method_return(message, "");
 }
 
+static int method_pass_fd(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+    const struct noop *noop = userdata;
+
+    return sd_bus_reply_method_return(message, "h", noop->fd);
+}
+
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("Noop", "", "", method_noop, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("PassFd", "", "h", method_pass_fd, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 
@@ -51,10 +61,12 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events) {
 }
 
 int noop_serve(sd_bus *bus) {
-    struct noop noop = {.bus = bus};
+    struct noop noop = {.bus = bus, .fd = open("/dev/null", O_RDWR | O_CLOEXEC)};
     struct ev_loop *loop = ev_loop_new(EVFLAG_NOENV);
-    int r = sd_bus_add_object_vtable(bus, NULL, "/", NOOP_NAME, vtable, &noop);
+    int r = noop.fd < 0 ? -errno : 0;
 
+    if (r >= 0)
+        r = sd_bus_add_object_vtable(bus, NULL, "/", NOOP_NAME, vtable, &noop);
     if (r >= 0)
         r = sd_bus_request_name(bus, NOOP_NAME, 0);
     if (r >= 0 && loop) {

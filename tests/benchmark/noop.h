@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A service with one method that does nothing, written like dmaownd (sd-bus on libev): what a call
- * costs before anything is done in it. */
+/* A service that does nothing, written like dmaownd (sd-bus on libev): what a call costs before
+ * anything is done in it. Noop answers with nothing, PassFd with an fd. */
 
 #include <systemd/sd-bus.h>
 

@@ -32,7 +32,7 @@ layer_test_libraries = \
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
-	%D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
+	%D%/test-keepers %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch %D%/test-util
 check_PROGRAMS += $(layer_tests)
@@ -46,6 +46,8 @@ tests_unit_test_fd_store_SOURCES = %D%/test-fd-store.c %D%/tree.h
 tests_unit_test_fd_store_LDADD = $(layer_test_libraries)
 tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
+tests_unit_test_keepers_SOURCES = %D%/test-keepers.c %D%/tree.h %D%/manager-fixture.h
+tests_unit_test_keepers_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
 tests_unit_test_node_LDADD = $(layer_test_libraries)
 tests_unit_test_node_share_SOURCES = %D%/test-node-share.c %D%/tree.h

@@ -63,8 +63,11 @@ static int add_keeper(struct manager *manager, const struct lease *lease, int fd
     return 0;
 }
 
+/* Closing is not enough: while somebody else has a copy (the service manager, or the claimant whose
+ * pidfd it is), the epoll would go on reporting what becomes of it. */
 static void drop_keeper(struct manager *manager, struct keeper *keeper) {
     HASH_DEL(manager->keepers, keeper);
+    (void)epoll_ctl(manager->keepers_ended, EPOLL_CTL_DEL, keeper->fd, NULL);
     fd_close(keeper->fd);
     free(keeper);
 }
@@ -200,18 +203,17 @@ static void take_stored(const char *name, int fd, void *userdata) {
     struct manager *manager = userdata;
     uint64_t id = fd_store_lease_of(name);
     const struct lease *lease = id ? lease_book_find(&manager->leases, id) : NULL;
+    const struct keeper *keeper = lease ? find_keeper(manager, id) : NULL;
 
-    if (lease && find_keeper(manager, id)) {
-        fd_close(fd); /* a second copy; the name is the first one's */
-        return;
-    }
-    if (lease && fits(lease, fd) && add_keeper(manager, lease, TAKE_FD(fd)) >= 0)
+    if (lease && !keeper && fits(lease, fd) && add_keeper(manager, lease, TAKE_FD(fd)) >= 0)
         return;
     /* That of a lease that drains has done its work; any other one is a stranger. */
     if (!lease || lease->state == LEASE_ACTIVE)
         log_message(LOG_WARNING, "Stored fd \"%.64s\" belongs to no lease; it is closed.", name);
     fd_close(fd);
     fd_store_remove(name);
+    if (keeper)
+        store_keeper(lease, keeper->fd); /* it went with the other one of its name */
 }
 
 void manager_recover_keepers(struct manager *manager) {

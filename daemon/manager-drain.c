@@ -282,8 +282,9 @@ static void start_switches(struct drain *drain) {
     }
 }
 
-static bool wants_switch(const struct device *device) {
-    return device->role == ROLE_USER && device->driver;
+/* One without a driver may have lost it to a rebind that a crash cut short. */
+static bool wants_switch(const struct drain *drain, const struct device *device) {
+    return device->driver ? device->role == ROLE_USER : drain->rebind;
 }
 
 static size_t count_switches(const struct drain *drain, const struct lease *lease) {
@@ -293,7 +294,7 @@ static size_t count_switches(const struct drain *drain, const struct lease *leas
     for (size_t i = 0; i < lease->n_groups; i++) {
         char **at = lease->groups[i].devices;
         while ((device = manager_next_device(drain->manager, lease, &lease->groups[i], &at)))
-            n += wants_switch(device);
+            n += wants_switch(drain, device);
     }
     return n;
 }
@@ -304,7 +305,7 @@ static int add_switches(struct drain *drain, const struct lease *lease,
     const struct device *device;
 
     while ((device = manager_next_device(drain->manager, lease, group, &at))) {
-        if (!wants_switch(device))
+        if (!wants_switch(drain, device))
             continue;
         struct device_switch *added = &drain->switches[drain->n_switches];
         *added = (struct device_switch){.drain = drain, .path = strdup(device->path)};
@@ -329,10 +330,24 @@ static int begin_switches(struct drain *drain, const struct lease *lease, bool r
     return r;
 }
 
+/* A revocation with `unbind` came while drivers were on their way back: they are to let go again, and
+ * the model may not have heard of them. False while one is still on its way. */
+static bool turn_round(struct drain *drain, const struct lease *lease) {
+    if (drain->running)
+        return false;
+    free_switches(drain);
+    for (size_t i = 0; i < lease->n_groups; i++)
+        if (!lease->groups[i].lost)
+            (void)manager_refresh_group(drain->manager, lease->groups[i].id);
+    return true;
+}
+
 /* True when all are done. What failed is tried again once an attempt. */
 static bool switch_drivers(struct drain *drain, const struct lease *lease, bool rebind) {
     bool done = true;
 
+    if (drain->switches && drain->rebind != rebind && !turn_round(drain, lease))
+        return false;
     if (!drain->switches && begin_switches(drain, lease, rebind) < 0)
         return false;
     for (size_t i = 0; i < drain->n_switches; i++) {

@@ -73,44 +73,81 @@ int driver_bind(int sysfs, const char *bus, const char *name, const char *driver
     return attribute_write(sysfs, path, name);
 }
 
-/* Whoever bound the device may have cleared its override since (dpdk-devbind does), and without one a
- * VFIO driver takes nothing: for the time of the bind it has one. */
-static int bind_by_override(int sysfs, const char *device_path, const char *bus,
-                            const char *driver) {
-    char path[PATH_MAX], before[NAME_MAX + 2];
+static ssize_t override_path(const char *device_path, char ret[PATH_MAX]) {
+    int length = snprintf(ret, PATH_MAX, "%s/driver_override", device_path);
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/driver_override", device_path) >= sizeof(path))
-        return -ENAMETOOLONG;
-    ssize_t length = attribute_read(sysfs, path, before, sizeof(before));
-    if (length < 0)
-        return (int)length;
-    int r = attribute_write(sysfs, path, driver);
-    if (r < 0)
-        return r;
-    r = driver_bind(sysfs, bus, path_basename(device_path), driver);
-    bool unset = !*before || string_equal(before, "(null)");
-    int restored = attribute_write(sysfs, path, unset ? "\n" : before);
-    return r < 0 ? r : restored;
+    return length < PATH_MAX ? length : -ENAMETOOLONG;
 }
 
-int driver_rebind(int sysfs, const char *device_path) {
-    char driver[NAME_MAX + 1], bus[NAME_MAX + 1], now[NAME_MAX + 1];
-    int r = find_driver(sysfs, device_path, driver);
+/* 1 and "" for none; 0 where the bus has no overrides. */
+static int read_override(int sysfs, const char *device_path, char ret[NAME_MAX + 2]) {
+    char path[PATH_MAX];
+    ssize_t r = override_path(device_path, path);
 
-    if (r <= 0)
-        return r;
-    r = link_name(sysfs, device_path, "subsystem", bus);
-    if (r <= 0)
-        return r < 0 ? r : -ENOENT;
-    r = driver_unbind(sysfs, device_path);
+    if (r >= 0)
+        r = attribute_read(sysfs, path, ret, NAME_MAX + 2);
     if (r < 0)
-        return r;
-    r = driver_bind(sysfs, bus, path_basename(device_path), driver);
-    if (r == -ENODEV && bind_by_override(sysfs, device_path, bus, driver) >= 0)
-        r = 0;
-    /* Somebody else may have bound it first: what counts is whose it is. */
+        return r == -ENOENT ? 0 : (int)r;
+    if (string_equal(ret, "(null)"))
+        *ret = 0;
+    return 1;
+}
+
+static int write_override(int sysfs, const char *device_path, const char *text) {
+    char path[PATH_MAX];
+    ssize_t r = override_path(device_path, path);
+
+    return r < 0 ? (int)r : attribute_write(sysfs, path, *text ? text : "\n");
+}
+
+/* Bound or not: what counts in the end is whose the device is, since somebody else may have been
+ * faster. */
+static int bind_and_verify(int sysfs, const char *device_path, const char *bus, const char *driver) {
+    char now[NAME_MAX + 1];
+    int r = driver_bind(sysfs, bus, path_basename(device_path), driver);
     int bound = find_driver(sysfs, device_path, now);
+
     if (bound > 0 && string_equal(now, driver))
         return 0;
     return r < 0 ? r : bound < 0 ? bound : -EIO;
+}
+
+/* Without its override a VFIO driver takes nothing, and whoever bound the device may have cleared that
+ * since (dpdk-devbind does). It is written first, so that a worker that is killed in between leaves
+ * behind where the device belongs. */
+static int rebind(int sysfs, const char *device_path, const char *bus, const char *driver) {
+    char before[NAME_MAX + 2] = "";
+    int overridden = read_override(sysfs, device_path, before);
+
+    if (overridden < 0)
+        return overridden;
+    bool changes = overridden && !string_equal(before, driver);
+    int r = changes ? write_override(sysfs, device_path, driver) : 0;
+    if (r >= 0)
+        r = driver_unbind(sysfs, device_path);
+    if (r >= 0)
+        r = bind_and_verify(sysfs, device_path, bus, driver);
+    int restored = changes ? write_override(sysfs, device_path, before) : 0;
+    return r < 0 ? r : restored == -ENOENT ? 0 : restored;
+}
+
+/* Left behind by such a worker, or never bound. */
+static int bind_left(int sysfs, const char *device_path, const char *bus) {
+    char driver[NAME_MAX + 2] = "";
+    int r = read_override(sysfs, device_path, driver);
+
+    return r > 0 && strstr(driver, "vfio") ? bind_and_verify(sysfs, device_path, bus, driver) : r;
+}
+
+int driver_rebind(int sysfs, const char *device_path) {
+    char driver[NAME_MAX + 1], bus[NAME_MAX + 1];
+    int bound = find_driver(sysfs, device_path, driver);
+
+    if (bound < 0)
+        return bound;
+    int r = link_name(sysfs, device_path, "subsystem", bus);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    r = bound ? rebind(sysfs, device_path, bus, driver) : bind_left(sysfs, device_path, bus);
+    return r < 0 ? r : 0;
 }

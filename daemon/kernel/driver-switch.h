@@ -14,7 +14,9 @@ int driver_unbind(int sysfs, const char *device_path);
  * other errors are the driver's. */
 int driver_bind(int sysfs, const char *bus, const char *name, const char *driver);
 
-/* Takes the device from its driver and gives it back, which closes what was open of it. 0 if the same
- * driver has it then, or if it had none. An error of driver_unbind or driver_bind; -EIO if the kernel
- * reported none, and yet another driver or none has the device. */
+/* Takes the device from its driver and gives it back, which closes what was open of it. A device
+ * without a driver goes to the VFIO driver that its override names: that is how one looks whose worker
+ * died in between. 0 if the driver has it then, or if there is none to be given to. An error of
+ * driver_unbind or driver_bind; -EIO if the kernel reported none, and yet another driver or none has
+ * the device. */
 int driver_rebind(int sysfs, const char *device_path);

@@ -283,12 +283,23 @@ static int connect_as(uid_t uid, sd_bus **ret) {
     return r;
 }
 
+/* A process of alice's; it is when this returns. */
 static pid_t sleeper(void) {
-    pid_t pid = fork();
+    int ends[2];
+    char byte;
+    pid_t pid;
 
-    if (pid != 0)
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid = fork();
+    if (pid != 0) {
+        close(ends[1]);
+        pid = read(ends[0], &byte, 1) == 1 ? pid : -1;
+        close(ends[0]);
         return pid;
-    if (setresgid(ALICE, ALICE, ALICE) < 0 || setresuid(ALICE, ALICE, ALICE) < 0)
+    }
+    if (setresgid(ALICE, ALICE, ALICE) < 0 || setresuid(ALICE, ALICE, ALICE) < 0 ||
+        write(ends[1], "a", 1) != 1)
         _exit(1);
     for (;;)
         pause();

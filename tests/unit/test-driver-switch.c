@@ -214,7 +214,25 @@ END_TEST
 START_TEST(test_rebind_without_driver) {
     tree_unlink(&tree, DEVICE "/driver");
     ck_assert_int_eq(driver_rebind(tree.fd, DEVICE), 0);
+    tree_file(&tree, DEVICE "/driver_override", "(null)\n");
+    ck_assert_int_eq(driver_rebind(tree.fd, DEVICE), 0);
     expect_written(DRIVERS "vfio-pci/bind", "");
+    tree_file(&tree, DEVICE "/driver_override", "e1000e\n");
+    ck_assert_int_eq(driver_rebind(tree.fd, DEVICE), 0);
+    expect_written(DRIVERS "e1000e/bind", "");
+}
+END_TEST
+
+/* A worker that died between unbind and bind leaves the override. */
+START_TEST(test_rebind_goes_on) {
+    tree_unlink(&tree, DEVICE "/driver");
+    tree_file(&tree, DEVICE "/driver_override", "vfio-pci\n");
+    kernel.plays = true;
+    kernel.bound_driver = DRIVER_LINK "vfio-pci";
+    ck_assert_int_eq(driver_rebind(tree.fd, DEVICE), 0);
+    kernel.plays = false;
+    expect_written(DRIVERS "vfio-pci/bind", NAME);
+    expect_written(DEVICE "/driver_override", "vfio-pci\n");
 }
 END_TEST
 
@@ -246,6 +264,7 @@ int main(void) {
     tcase_add_test(all, test_unbind_meanwhile);
     tcase_add_test(all, test_rebind_without_driver);
     tcase_add_test(all, test_rebind_by_another);
+    tcase_add_test(all, test_rebind_goes_on);
     tcase_add_test(all, test_rebind_errors);
     suite_add_tcase(suite, all);
     return tree_main(suite);

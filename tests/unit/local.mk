@@ -31,7 +31,7 @@ layer_test_libraries = \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
+	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch %D%/test-util
@@ -40,6 +40,8 @@ TESTS += $(layer_tests)
 endif
 tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
 tests_unit_test_audit_LDADD = $(layer_test_libraries)
+tests_unit_test_drain_SOURCES = %D%/test-drain.c %D%/tree.h %D%/manager-fixture.h
+tests_unit_test_drain_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_driver_switch_SOURCES = %D%/test-driver-switch.c %D%/tree.h
 tests_unit_test_driver_switch_LDADD = $(layer_test_libraries)
 tests_unit_test_fd_store_SOURCES = %D%/test-fd-store.c %D%/tree.h

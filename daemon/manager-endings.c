@@ -111,6 +111,7 @@ void manager_end_lease(struct manager *manager, struct lease *lease, enum lease_
 }
 
 void manager_go_on_draining(struct manager *manager, struct lease *lease) {
+    arm_drain(manager);
     if (manager_drain(manager, lease))
         manager_finish_lease(manager, lease);
     else if (manager->listener)

@@ -166,10 +166,11 @@ static void cdev_set_up(void) {
 }
 
 /* Whether the group has a node, and who may open that, makes no difference. */
-START_TEST(test_group_node_is_not_asked) {
+/* It need not be there, but it leads to the same devices. */
+START_TEST(test_group_node_beside_cdevs) {
     assert_blocks("");
     scene.groups[0]->node.other_access = true;
-    assert_blocks("");
+    assert_blocks("node-open-to-others");
     take_node(scene.groups[0]);
     assert_blocks("");
 }
@@ -289,7 +290,7 @@ static void add_verdict(Suite *suite) {
     TCase *all = tcase_create("verdict");
 
     tcase_add_checked_fixture(all, cdev_set_up, tear_down);
-    tcase_add_test(all, test_group_node_is_not_asked);
+    tcase_add_test(all, test_group_node_beside_cdevs);
     tcase_add_test(all, test_some_members_without);
     tcase_add_test(all, test_members_on_other_drivers);
     tcase_add_test(all, test_no_member_on_vfio);

@@ -62,8 +62,7 @@ static void arm_drain(struct manager *manager) {
     ev_timer_start(manager->loop, &manager->drain);
 }
 
-/* What could not be written is tried again with every attempt to drain. */
-static void save_lease(struct manager *manager, struct lease *lease) {
+void manager_save_lease(struct manager *manager, struct lease *lease) {
     int r = state_save(manager->state, lease);
 
     if (r < 0 && !lease->unsaved)
@@ -80,7 +79,7 @@ void manager_try_draining(struct manager *manager) {
         if (lease->state != LEASE_DRAINING)
             continue;
         if (lease->unsaved)
-            save_lease(manager, lease);
+            manager_save_lease(manager, lease);
         if (manager_drain(manager, lease))
             manager_finish_lease(manager, lease);
         else
@@ -94,7 +93,7 @@ void manager_try_draining(struct manager *manager) {
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
     lease->state = LEASE_DRAINING;
     lease->end = end;
-    save_lease(manager, lease);
+    manager_save_lease(manager, lease);
     manager_stop_keeping(manager, lease);
     arm_drain(manager);
 }
@@ -148,7 +147,7 @@ void manager_revoke(struct manager *manager, struct lease *lease, uint64_t secon
         lease->revoke_at = at;
     else if (lease->revoke_at > now)
         seconds = (lease->revoke_at - now + 999999) / 1000000;
-    save_lease(manager, lease);
+    manager_save_lease(manager, lease);
     if (lease->state == LEASE_DRAINING) {
         manager_try_draining(manager);
         return;

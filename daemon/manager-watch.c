@@ -185,10 +185,12 @@ static void watch_removed(struct manager *manager, struct group *group) {
     for (size_t i = 0; i < lease->n_groups; i++)
         if (lease->groups[i].id == group->id)
             lease->groups[i].lost = true;
-    if (lease->state == LEASE_ACTIVE)
+    if (lease->state == LEASE_ACTIVE) {
         manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
-    else
-        manager_try_draining(manager);
+        return;
+    }
+    manager_save_lease(manager, lease); /* a restart is not to find the group again */
+    manager_try_draining(manager);
 }
 
 void manager_settle(struct manager *manager) {

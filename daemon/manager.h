@@ -257,6 +257,8 @@ void manager_free_keepers(struct manager *manager);
 
 /* ---- taking back (manager-endings.c) */
 
+/* What it has become goes to disk; if that fails it is tried again with every attempt to drain. */
+void manager_save_lease(struct manager *manager, struct lease *lease);
 /* For a lease that ends (or never began): waits until its access is gone and it has drained. */
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end);
 /* For a lease that drains: it may have ended, and been freed, afterwards. */

@@ -48,10 +48,12 @@ over() {
 
 # ---- A command in mode path
 cat > /run/command <<'END'
-for fd in /proc/$$/fd/*; do
+for fd in /proc/$$/fd/*; do # no pipeline: the shell would have an fd of it for a moment
     fd=${fd##*/}
-    [[ $fd -le 2 || $fd -eq 255 ]] || [ ! -e "/proc/$$/fd/$fd" ] || echo "fd $fd $(readlink "/proc/$$/fd/$fd")"
-done | sed 's/pipe:.*/pipe/'
+    [[ $fd -gt 2 && $fd -ne 255 && -e /proc/$$/fd/$fd ]] || continue
+    file=$(readlink "/proc/$$/fd/$fd")
+    echo "fd $fd ${file%%:*}"
+done
 echo "names $LISTEN_FDNAMES"
 echo "lease $DMAOWND_LEASE groups $DMAOWND_GROUPS"
 busctl get-property org.dmaownd1 "/org/dmaownd1/lease/$DMAOWND_LEASE" org.dmaownd1.Lease Lifetime
@@ -87,6 +89,7 @@ fails "and access" can_open alice 9
 # Where the caller may not look a command might be: that is 126.
 PATH=/usr/sbin:/usr/bin
 ends "a command that is not there" 127 ctl run 9 -- no-such-command
+becomes "leaves nothing" none group 9 Owner
 ends "one that cannot be executed" 126 ctl run 9 -- /etc/passwd
 becomes "leaves nothing" none group 9 Owner
 ends "denied" 3 as bob "$DMAOWNCTL" run 12 -- touch /run/ran
@@ -118,6 +121,8 @@ ends "groups as fds" 0 ctl run 11 9 --mode fd -- python3 /run/fds.py
 is "in order, viable" "$output" "lease 
 group-9 1
 group-11 1"
+becomes "all is closed with the command" none group 9 Owner
+becomes "in each group" none group 11 Owner
 ends "with a container" 0 ctl run 11 9 --mode fd --container -- python3 /run/fds.py
 is "attached" "$output" "lease 
 container 0
@@ -161,7 +166,7 @@ background hold "$DMAOWNCTL" hold 9
 lease=$(< /run/hold)
 ends "revoke is for root" 3 ctl revoke "${lease##*/}"
 ends "no such lease" 6 "$DMAOWNCTL" revoke 4711
-ends "a timeout that is too long" 2 "$DMAOWNCTL" revoke --timeout 2h "${lease##*/}"
+ends "a timeout that is too long" 2 "$DMAOWNCTL" revoke --timeout 1w "${lease##*/}"
 "$DMAOWNCTL" revoke --timeout 300 "${lease##*/}" > /run/revoke 2>&1 &
 revoker=$!
 eventually "the holder is told" grep -qx "dmaownctl: hold: lease ${lease##*/} is being revoked: ends in 300 s" /run/hold

@@ -36,8 +36,8 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
         struct group *group = model_group(&manager->model, lease->groups[i].id);
         if (!group || group->lease != lease)
             continue;
+        /* Whoever has opened it since it drained has it open still. */
         model_set_lease(&manager->model, group, NULL);
-        model_set_open(&manager->model, group, false);
         manager_refresh_node(manager, group);
     }
     /* Groups that are gone, but not forgotten yet. */
@@ -138,20 +138,19 @@ void manager_unit_stopped(struct manager *manager, const char *unit) {
 }
 
 /* On disk before anybody is told: what was announced happens, also after a restart. A later
- * revocation may be sooner, never later. */
+ * revocation may be sooner, never later, and says what is left. */
 void manager_revoke(struct manager *manager, struct lease *lease, uint64_t seconds, bool unbind) {
     uint64_t now = now_boottime(), at = now + seconds * 1000000;
 
     lease->unbind = lease->unbind || unbind;
     if (lease->state == LEASE_ACTIVE && (!lease->revoke_at || at < lease->revoke_at))
         lease->revoke_at = at;
-    else if (lease->revoke_at > now)
-        seconds = (lease->revoke_at - now + 999999) / 1000000;
     manager_save_lease(manager, lease);
     if (lease->state == LEASE_DRAINING) {
         manager_try_draining(manager);
         return;
     }
+    seconds = lease->revoke_at > now ? (lease->revoke_at - now + 999999) / 1000000 : 0;
     log_message(LOG_NOTICE, "Lease %llu of uid %u is revoked and ends in %llu s.",
                 (unsigned long long)lease->id, lease->holder, (unsigned long long)seconds);
     if (manager->listener)

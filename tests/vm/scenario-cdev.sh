@@ -91,7 +91,8 @@ check "nobody seems to have it open: the driver is unbound" \
 claim alice "$edu" interface s cdev
 refused "until it has come back nobody gets it" Busy
 check "the daemon answers" timeout 20 busctl call "${manager[@]}" ListGroups
-is "no LeaseEnded" "$(journal_count ended "$group")" 1
+check "it dies in the middle and comes back" kill_daemon
+is "still waiting" "$(property "$bobs" Lease State) $(journal_count ended "$group")" '"draining" 1'
 let_go hidden
 ends "the hidden fd is closed: it has ended" released
 is "with the driver back" "$(driver_of "$edu")" vfio-pci
@@ -116,6 +117,15 @@ refused "bob is told that it is taken" AlreadyOwned
 let_go dma
 ends "the connection's end ends it" disconnected
 is "the driver is back" "$(driver_of "$edu")" vfio-pci
+
+# By name, as a command gets them.
+wait_for 20 is_listed "$group" verdict grantable bob
+hold dma as_user bob dmaownctl run --mode fd --interface cdev "$edu" -- edu-dma -s
+check "a command of dmaownctl run does DMA" dma_done dma
+is "with the names of the contract" "$(grep given /tmp/hold.dma | sort | tr '\n' ' ')" \
+    "given: device-${edu//:/_} given: iommufd given: lease "
+let_go dma
+ends "until it ends" fd-closed
 
 # By way of the group, as on any kernel.
 wait_for 20 is_listed "$group" verdict grantable bob

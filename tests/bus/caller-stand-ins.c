@@ -222,8 +222,20 @@ static int emit_changed(sd_bus *bus, const struct unit *unit) {
     return r;
 }
 
+static int emit_job_removed(sd_bus *bus, const struct unit *unit, uint32_t job) {
+    char path[64];
+
+    if (job == 0 || sd_bus_track_count(subscribers) == 0)
+        return 0;
+    snprintf(path, sizeof(path), "/org/freedesktop/systemd1/job/%u", job);
+    return sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "JobRemoved",
+                              "uoss", job, path, unit->name, "done");
+}
+
 static int set_unit(sd_bus *bus, const char *name, const char *state, const char *job) {
     struct unit *unit = unit_named(name);
+    uint32_t before;
+    int r;
 
     if (!name || !state || (!unit && unit_count == UNITS))
         return -EINVAL;
@@ -232,17 +244,38 @@ static int set_unit(sd_bus *bus, const char *name, const char *state, const char
         snprintf(unit->name, sizeof(unit->name), "%s", name);
     }
     snprintf(unit->state, sizeof(unit->state), "%s", state);
+    before = unit->job;
     unit->job = job ? (uint32_t) strtoul(job, NULL, 10) : 0;
-    return emit_changed(bus, unit);
+    r = emit_changed(bus, unit);
+    return r < 0 || before == unit->job ? r : emit_job_removed(bus, unit, before);
 }
 
-static int forget_unit(const char *name) {
+/* Of a job that is cancelled before it begins nothing is heard but this. */
+static int cancel_job(sd_bus *bus, const char *name) {
     struct unit *unit = name ? unit_named(name) : NULL;
+    uint32_t job;
 
     if (!unit)
         return -ENOENT;
+    job = unit->job;
+    unit->job = 0;
+    return emit_job_removed(bus, unit, job);
+}
+
+static int forget_unit(sd_bus *bus, const char *name) {
+    struct unit *unit = name ? unit_named(name) : NULL;
+    char *path = NULL;
+    int r;
+
+    if (!unit)
+        return -ENOENT;
+    r = sd_bus_path_encode(UNIT_PREFIX, unit->name, &path);
+    if (r >= 0 && sd_bus_track_count(subscribers) > 0)
+        r = sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "UnitRemoved",
+                               "so", unit->name, path);
+    free(path);
     *unit = units[--unit_count];
-    return 0;
+    return r;
 }
 
 static int set_alias(const char *name, const char *alias) {
@@ -264,7 +297,9 @@ static int on_command(sd_bus *bus, char *line, void *userdata) {
     else if (verb && strcmp(verb, "alias") == 0)
         r = set_alias(a, b);
     else if (verb && strcmp(verb, "forget") == 0)
-        r = forget_unit(a);
+        r = forget_unit(bus, a);
+    else if (verb && strcmp(verb, "cancel") == 0)
+        r = cancel_job(bus, a);
     else if (verb && (strcmp(verb, "hang") == 0 || strcmp(verb, "answer") == 0))
         r = hangs = *verb == 'h';
     else if (verb && strcmp(verb, "gone") == 0)

@@ -15,7 +15,8 @@
  *   caller long BYTES            FindGroup of a target so long: the error, and the length of its message
  *   caller polkit yes|no|hang    is polkit, and answers so, until the input ends
  *   caller systemd               is the service manager, with the units that its input names: unit NAME
- *                                STATE [JOB], alias NAME OTHER, forget NAME, hang, answer, gone, back
+ *                                STATE [JOB], cancel NAME (its job), alias NAME OTHER, forget NAME, hang,
+ *                                answer, gone, back
  *
  * An OPTION is KEY=TEXT or KEY=TYPE:VALUE, see caller.h.
  */

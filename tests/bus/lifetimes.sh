@@ -294,6 +294,18 @@ systemd forget machine-a.scope
 works "a unit that there is no more: start" service start
 eventually "has ended" gone "$lease"
 
+systemd unit machine-a.scope active
+claims alice claim 9 lifetime=unit unit=machine-a.scope
+systemd forget machine-a.scope
+eventually "one that goes while it runs" ended "$lease" unit-stopped
+
+systemd unit machine-a.scope active
+claims alice claim 9 lifetime=unit unit=machine-a.scope
+systemd unit machine-a.scope inactive 11
+still_active "a restart is queued"
+systemd cancel machine-a.scope
+eventually "and cancelled" ended "$lease" unit-stopped
+
 # A service manager that hangs holds up nobody but who asked for it.
 systemd unit machine-a.scope active
 systemd hang

@@ -119,6 +119,7 @@ is "nothing happened before" "$(times DMAOWND_EVENT=granted "$log")" "$granted"
 begin one alice claim $(seq 101 116) mode=fd
 is "16 groups" "$(wc -w <<< "$said")" 17
 end one
+becomes "which end" 0 property $root Manager LeaseCount
 begin one alice claim $(seq 101 114) mode=fd container=b:true lifetime=fd
 is "14 groups, a container and a lease fd" "$(wc -w <<< "$said")" 17
 end one

@@ -237,10 +237,18 @@ is "needs no descriptor" "$(stored)" 0
 end once
 still_active "the claimant may go"
 works "access" can_open bob 9
-systemd unit machine-a.scope deactivating 7
-systemd unit machine-a.scope inactive 7
-systemd unit machine-a.scope activating 8
-systemd unit machine-a.scope active
+# seen LINE: such a change of the unit machine-a.scope, and the daemon has asked what it is now.
+seen() {
+    asked=$(times "^asked .*machine_2da" /run/systemd.out)
+    systemd "$@"
+    within was_asked
+}
+was_asked() { [ "$(times "^asked .*machine_2da" /run/systemd.out)" -gt "$asked" ]; }
+seen unit machine-a.scope deactivating 7
+seen unit machine-a.scope inactive 7
+still_active "while a job is queued there is no end"
+seen unit machine-a.scope activating 8
+seen unit machine-a.scope active
 still_active "a restart of the unit does not end it"
 systemd unit slow.service active
 still_active "nor does another unit"
@@ -301,7 +309,7 @@ eventually "one that goes while it runs" ended "$lease" unit-stopped
 
 systemd unit machine-a.scope active
 claims alice claim 9 lifetime=unit unit=machine-a.scope
-systemd unit machine-a.scope inactive 11
+seen unit machine-a.scope inactive 11
 still_active "a restart is queued"
 systemd cancel machine-a.scope
 eventually "and cancelled" ended "$lease" unit-stopped
@@ -310,7 +318,6 @@ eventually "and cancelled" ended "$lease" unit-stopped
 systemd unit machine-a.scope active
 systemd hang
 asked=$(times "^asked .*machine_2da" /run/systemd.out)
-was_asked() { [ "$(times "^asked .*machine_2da" /run/systemd.out)" -gt "$asked" ]; }
 as alice busctl --timeout=60 --json=short call $bus_name $root org.dmaownd1.Manager Claim 'asa{sv}' 1 9 2 lifetime s unit \
     unit s machine-a.scope > /run/hanging 2>&1 &
 asker=$!

@@ -108,6 +108,11 @@ static int op_open(const char *path, struct fuse_file_info *info) {
     entry = tree_walk(path);
     pthread_mutex_unlock(&tree_lock);
     info->direct_io = 1;
+    /* Without this, which Debian 12 has not got yet, one writer that hangs (an unbind) holds up all
+     * others of that file, unlike in sysfs. */
+#if FUSE_VERSION >= 317
+    info->parallel_direct_writes = 1;
+#endif
     return entry ? 0 : -ENOENT;
 }
 

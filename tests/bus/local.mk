@@ -27,12 +27,15 @@ BUS_TESTS = \
 	%D%/claim.sh \
 	%D%/ctl.sh \
 	%D%/fd.sh \
+	%D%/iommu.sh \
 	%D%/journal.sh \
+	%D%/key.sh \
 	%D%/kill.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \
 	%D%/lifetimes.sh \
 	%D%/load.sh \
+	%D%/moved.sh \
 	%D%/options.sh \
 	%D%/overlap.sh \
 	%D%/policy.sh \
@@ -43,6 +46,7 @@ BUS_TESTS = \
 	%D%/run.sh \
 	%D%/service.sh \
 	%D%/stand-ins.sh \
+	%D%/unbind.sh \
 	%D%/watch.sh
 
 dist_check_SCRIPTS += $(BUS_TESTS)

@@ -148,6 +148,9 @@ is "nothing was granted" "$(property $root Manager LeaseCount)" 0
 refused "an unknown target" NoSuchTarget call Claim 'asa{sv}' 1 99 0
 refused "one unknown target of two" NoSuchTarget call Claim 'asa{sv}' 2 9 99 0
 refused "an option is judged before a target" InvalidOption call Claim 'asa{sv}' 1 99 1 speed s fast
+refused "so is a pid that is gone" InvalidOption call Claim 'asa{sv}' 1 99 2 lifetime s process pid u 4000000
+refused "so is a unit that there is not" InvalidOption call Claim 'asa{sv}' 1 99 2 lifetime s unit unit s none.service
+refused "so is a holder of fds" InvalidOption call Claim 'asa{sv}' 1 99 2 mode s fd uid u 1002
 refused "a device without a group" NotViable call Claim 'asa{sv}' 1 0000:00:09.0 0
 like "says so" "$(verdict alice 0000:00:09.0)" "false no-group"
 is "nothing was granted" "$(property $root Manager LeaseCount)" 0

@@ -3,6 +3,7 @@
 # A grant survives the daemon; what is dead is ended; a state file may be anything.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh" || exit 99
+. "$(dirname "$0")/callers.sh"
 start
 recorded() { grep -cE "DMAOWND_EVENT=$1 (.* )?DMAOWND_LEASE=$2( |\$)" "$log" || :; }
 
@@ -118,6 +119,26 @@ service kill > /dev/null
 works "start" service start
 eventually "an ended one does not come back" gone "$nine"
 works "nor is its group owned" claim bob 9
+
+# ---- A service manager that hangs, while the device of a unit's lease goes
+systemd unit machine-a.scope active
+begin unit alice claim 11 lifetime=unit unit=machine-a.scope
+eleven=$(lease_of "$said")
+end unit
+service kill > /dev/null
+systemd hang
+asked=$(times "^asked .*machine_2da" /run/systemd.out)
+was_asked() { [ "$(times "^asked .*machine_2da" /run/systemd.out)" -gt "$asked" ]; }
+has_name() { busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s $bus_name | grep -q true; }
+service start > /dev/null &
+starter=$!
+eventually "a unit's lease is found again, and the service manager asked" was_asked
+fakectl unbind 0000:00:07.1
+eventually "what is ended for another reason is not waited for" has_name
+wait $starter && pass "the daemon has started" || fail "the daemon has started"
+is "the lease has ended" "$(recorded ended "${eleven##*/}") $(group 11 Owner)" "1 none"
+end systemd
+fakectl bind 0000:00:07.1 vfio-pci
 
 # ---- A second daemon
 is "a second one ends" "$(timeout 10 "$DMAOWND" --config "$config" --foreground > /run/second 2>&1; echo $?)" 1

@@ -14,6 +14,7 @@ revoking() {
     revoker=$!
 }
 answered() { [ -e /run/status ]; }
+within_twice() { within "$@" || within "$@"; }
 ended() { signalled "^LeaseEnded $root $1 .* $2\$"; }
 reason_of() { sed -n "s/.*DMAOWND_EVENT=ended .*DMAOWND_LEASE=${1##*/} .*DMAOWND_REASON=\([^ ]*\).*/\1/p" "$log"; }
 driver_of() { basename "$(readlink "$(sysfs "$1")/driver")"; }
@@ -50,6 +51,16 @@ eventually "after the time it has ended" ended "$lease" revoked
 eventually "and the call answers" answered
 is "with success" "$(cat /run/status)" 0
 fails "access" can_open alice 9
+
+# ---- A holder who goes by itself, and is not asked by the kernel too
+lease=$(claim alice 9)
+revoking "$lease" 2 timeout t 300 unbind b true
+within signalled "^LeaseRevoking $root $lease 300\$"
+works "with unbind the holder releases in time" manager Release o "$lease"
+eventually "the lease ends" ended "$lease" released
+eventually "and the call answers" answered
+is "with success" "$(cat /run/status)" 0
+is "no driver was taken away" "$(driver_of 0000:00:08.0)" vfio-pci
 
 # ---- A holder who leaves
 begin one alice claim 9
@@ -98,26 +109,38 @@ is "the fd is dead" "$said" ENODEV
 end one
 fakectl bind 0000:00:08.0 vfio-pci
 
+# By another driver: the fake kernel takes one write to a driver's unbind at a time.
+fakectl driver pci mlx5-vfio-pci vfio
 fakectl unbind 0000:00:06.0
-fakectl bind 0000:00:06.0 vfio-pci
+fakectl bind 0000:00:06.0 mlx5-vfio-pci
 becomes "a group of two" "true " verdict alice 10
 begin one alice claim 10 mode=fd container=b:true lifetime=persistent
 lease=$(lease_of "$said")
 say one device group:10 0000:00:06.1
 is "a device is open" "$said" ok
+soc=$(claim alice 12)
+fakectl fault /sys/bus/platform/drivers/vfio-platform/unbind EROFS
+busctl --timeout=60 call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$soc" 1 unbind b true > /run/failed 2>&1 &
+failing=$!
 revoking "$lease" 2 unbind b true timeout t 1
 # The other one may have to wait: all writers of a file of FUSE stand in one line.
 eventually "it is on its way" test ! -e "$(sysfs 0000:00:06.1)/driver"
 works "the daemon is not held up" as bob busctl --timeout=5 call $bus_name $root org.dmaownd1.Manager ListGroups
 is "and grants" "$(lease "$(claim bob 9)" State)" active
 manager Release o "$(group 9 Lease)" > /dev/null
-works "it says so in the end" bash -c "until [ -e /run/status ]; do sleep 0.1; done"
+works "it says so in the end" within_twice answered
 is "as an error" "$(cat /run/status)" 1
 like "with who has it open" "$(cat /run/revoked)" "process ${process[one]} \(.*/caller"
 is "the lease drains" "$(lease "$lease" State)" draining
 say one close all
 eventually "until it is closed" ended "$lease" revoked
 end one
+wait $failing && fail "an unbind that fails is an error" || pass "an unbind that fails is an error"
+like "which says what failed" "$(cat /run/failed)" "could not be unbound: Read-only file system"
+is "the lease drains" "$(lease "$soc" State 2>&1)" draining
+fakectl fault /sys/bus/platform/drivers/vfio-platform/unbind none
+eventually "until the driver lets go" ended "$soc" revoked
+is "which it did" "$(readlink /sys/bus/platform/devices/fff50000.ethernet/driver || :)" ""
 becomes "none has a driver" " " eval "echo \"\$(driver_of 0000:00:06.0) \$(driver_of 0000:00:06.1)\""
 fakectl bind 0000:00:06.1 vfio-pci
 
@@ -144,6 +167,36 @@ works "a second one without time" revoke "$lease" 0
 eventually "ends it" ended "$lease" revoked
 eventually "for the first one too" answered
 is "with success" "$(cat /run/status)" 0
+lease=$(claim alice 9)
+revoking "$lease" 1 timeout t 300
+within signalled "^LeaseRevoking $root $lease 300\$"
+busctl --timeout=60 call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$lease" 1 timeout t 600 > /dev/null 2>&1 &
+later=$!
+told_times() { times "^LeaseRevoking $root $lease " "$signals"; }
+becomes "one with more time is announced too" 2 told_times
+like "with the time that is really left" "$(grep "^LeaseRevoking $root $lease " "$signals" | tail -n 1)" " ([12]?[0-9]?[0-9]|300)\$"
+manager Release o "$lease" > /dev/null
+wait $revoker $later && pass "both answer" || fail "both answer"
+
+# ---- More calls that wait than a uid may have: the one too many does nothing
+lease=$(claim alice 9)
+other=$(claim alice 11)
+waiting=()
+for _ in 1 2 3 4 5 6 7 8; do
+    busctl --timeout=60 call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$lease" 1 timeout t 300 > /dev/null 2>&1 &
+    waiting+=($!)
+done
+becomes "eight calls wait" 8 told_times
+refused "the ninth is refused" QuotaExceeded busctl call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$other" 0
+refused "with a time too" QuotaExceeded busctl call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$other" 1 timeout t 1
+is "the lease stays" "$(lease "$other" State 2>&1)" active
+works "with its access" can_open alice 11
+is "no end of it is on disk" "$(times revoke_at "/run/dmaownd/lease-${other##*/}.json")" 0
+manager Release o "$other" > /dev/null
+eventually "it ends when it is released" ended "$other" released
+is "and nobody was told that it is revoked" "$(times "^LeaseRevoking $root $other " "$signals")" 0
+manager Release o "$lease" > /dev/null
+wait "${waiting[@]}" && pass "the eight are answered" || fail "the eight are answered"
 
 # ---- A restart does not forget
 for unbind in false true; do

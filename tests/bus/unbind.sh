@@ -26,6 +26,22 @@ becomes "where a kernel driver says why" e1000e property $root/device/pci_2f0000
 manager Release o "$lease" > /dev/null
 eventually "it has drained" gone "$lease"
 
+# ---- Who has it open is told to who may know: the change itself has nothing of it
+busctl --json=short monitor $bus_name > /run/monitor 2> /run/monitoring &
+monitor=$!
+within grep -q Monitoring /run/monitoring
+lease=$(claim alice 9)
+hold alice "$FAKEKERNEL/fakectl" hold /dev/vfio/9
+manager Release o "$lease" > /dev/null
+changes() { jq -c 'select(.member == "PropertiesChanged" and .path == "'"$lease"'") | .payload.data' /run/monitor; }
+told() { changes | jq -se 'any(.[]; (.[1] | has("Openers")) or (.[2] | index("Openers")))'; }
+eventually "a change of Openers is told" told
+like "who asks hears of them" "$(lease "$lease" Openers)" "process [0-9]+ \\(.*fakectl"
+is "but not how" "$(changes | jq -s 'any(.[]; .[1] | has("Openers"))') $(changes | jq -s 'any(.[]; .[2] | index("Openers"))')" "false true"
+kill $monitor
+release_hold
+eventually "the lease ends" gone "$lease"
+
 # ---- An unbind that fails, and an fd that nobody sees: in a message that was not received yet
 lease=$(claim alice 9 interface s cdev)
 node=$(cdev 0000:00:08.0)

@@ -11,13 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host.h"
 #include "shrink.h"
 #include "talk.h"
 
 #define SEQUENCE 200
-#define FEATURES FEATURE_RARE_RESTARTS
+#define FEATURES                                                                                   \
+    (FEATURE_FD | FEATURE_REVOKE | FEATURE_LIFETIME_FD | FEATURE_LIFETIME_PROCESS |                \
+     FEATURE_RARE_RESTARTS)
 #define PATIENCE 10000        /* ms that the daemon has to agree */
 #define SHRINK_PATIENCE 500   /* … while a sequence is made shorter */
 #define SHRINK_PLAYS 120
@@ -53,6 +56,70 @@ static uint64_t now_ms(void) {
 
 static void rest(unsigned ms) {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+/* ---- What callers keep: files of leases, what keeps leases, and processes that do */
+
+static int group_files[N_GROUPS]; /* of mode fd, 0: none */
+static struct kept {
+    int containers[4], keepers[4]; /* a retried claim gives others; 0: none */
+    pid_t process;
+} kept[ENDED_MAX];
+
+static void close_file(int *fd) {
+    if (*fd > 0)
+        close(*fd);
+    *fd = 0;
+}
+
+static void keep_file(int files[4], int fd) {
+    unsigned i = 0;
+
+    while (i < 3 && files[i])
+        i++;
+    close_file(&files[i]);
+    files[i] = fd > 0 ? fd : 0;
+}
+
+static void keep_files(unsigned id, const struct granted *granted) {
+    for (int i = 0; i < N_GROUPS; i++)
+        if (granted->groups[i] >= 0) {
+            close_file(&group_files[i]);
+            group_files[i] = granted->groups[i];
+        }
+    keep_file(kept[id].containers, granted->container);
+    keep_file(kept[id].keepers, granted->keeper);
+}
+
+static void drop_keepers(struct kept *which) {
+    for (unsigned i = 0; i < 4; i++)
+        close_file(&which->keepers[i]);
+    host_let_go(which->process);
+    which->process = 0;
+}
+
+/* Files of nodes that are gone, and what ended leases had. */
+static void forget_files(void) {
+    for (int i = 0; i < N_GROUPS; i++)
+        if (naive.groups[i].opener < 0)
+            close_file(&group_files[i]);
+    for (unsigned id = 1; id <= naive.n_granted; id++) {
+        if (!naive.ended[id])
+            continue;
+        drop_keepers(&kept[id]);
+        for (unsigned i = 0; i < 4; i++)
+            close_file(&kept[id].containers[i]);
+    }
+}
+
+static void forget_everything(void) {
+    for (int i = 0; i < N_GROUPS; i++)
+        close_file(&group_files[i]);
+    for (unsigned id = 0; id < ENDED_MAX; id++) {
+        drop_keepers(&kept[id]);
+        for (unsigned i = 0; i < 4; i++)
+            close_file(&kept[id].containers[i]);
+    }
 }
 
 /* ---- Comparing */
@@ -245,7 +312,7 @@ static bool same_call(const char *got, const char *expected, const char *what) {
 }
 
 /* Explain asks nobody but the model, and knows no keys. */
-static bool play_explain(const struct event *event) {
+static bool play_explain(const struct event *event, pid_t pid) {
     struct naive_query query = {
         .claimant = slot_users[event->slot],
         .holder = slot_users[event->slot],
@@ -255,7 +322,7 @@ static bool play_explain(const struct event *event) {
         .targets = event->targets,
         .place = event->place,
     };
-    const char *reason, *error = talk_explain(event, &reason);
+    const char *reason, *error = talk_explain(event, pid, &reason);
     bool there = event->place == NO_PLACE || naive.places[event->place].present;
 
     for (int i = 0; i < N_GROUPS; i++)
@@ -270,23 +337,61 @@ static bool play_explain(const struct event *event) {
            differ("Explain says \"%s\", not \"%s\"", reason, expected);
 }
 
-static bool play_claim(const struct event *event) {
-    char name[LEASE_NAME_MAX];
+/* The files that a claim by fd is to give. */
+static bool right_files(const struct event *event, unsigned id, const struct granted *granted) {
+    const struct naive_lease *lease = naive_find_lease(&naive, id);
+    unsigned groups = event->mode == MODE_FD ? live_groups(lease) : 0, files = 0;
+    bool container = event->mode == MODE_FD && event->container;
+    bool keeper = lease->lifetime == LIFETIME_FD;
 
-    if (event->holder == slot_users[event->slot] && event->argument % 2 && !play_explain(event))
-        return false;
-    const char *error = talk_claim(event, name);
+    for (int i = 0; i < N_GROUPS; i++)
+        files |= granted->groups[i] >= 0 ? 1u << i : 0;
+    if (files != groups)
+        return differ("the answer has files of groups 0x%x, not 0x%x", files, groups);
+    if ((granted->container >= 0) != container || (granted->keeper >= 0) != keeper)
+        return differ("the answer has a container: %d, a lease's file: %d",
+                      granted->container >= 0, granted->keeper >= 0);
+    return granted->n_files == (unsigned)__builtin_popcount(groups) + container + keeper ||
+           differ("the answer has %u files", granted->n_files);
+}
+
+static bool take_answer(const struct event *event, const char *error, struct granted *granted) {
     struct naive_answer expected = naive_apply(&naive, event);
+
     if (!same_call(error, expected.error, "Claim"))
         return false;
-    if (expected.same && !equal(name, names[expected.lease]))
-        return differ("the same key gives %s, not %s", name, names[expected.lease]);
-    if (!expected.lease || expected.same)
+    if (!expected.lease)
         return true;
-    snprintf(names[expected.lease], LEASE_NAME_MAX, "%s", name);
+    if (expected.same && !equal(granted->lease, names[expected.lease]))
+        return differ("the same key gives %s, not %s", granted->lease, names[expected.lease]);
+    /* A lease whose time was up already is over; its files are not asked for. */
+    bool right = naive.ended[expected.lease] || right_files(event, expected.lease, granted);
+    keep_files(expected.lease, granted);
+    if (expected.same)
+        return right;
+    snprintf(names[expected.lease], LEASE_NAME_MAX, "%s", granted->lease);
     deadlines[expected.lease] = event->ttl == TTL_SHORT ? now_ms() + 1000 * TTL_SHORT : 0;
     n_grants++;
-    return true;
+    return right;
+}
+
+static bool play_claim(const struct event *event) {
+    pid_t pid = event->lifetime == LIFETIME_PROCESS ? host_stay(slot_users[event->slot]) : 0;
+    bool explain = event->holder == slot_users[event->slot] && event->argument % 2;
+    unsigned granted_before = naive.n_granted;
+    struct granted granted;
+
+    if (explain && !play_explain(event, pid)) {
+        host_let_go(pid);
+        return false;
+    }
+    const char *error = talk_claim(event, pid, &granted);
+    bool right = take_answer(event, error, &granted);
+    if (naive.n_granted > granted_before)
+        kept[naive.n_granted].process = pid;
+    else
+        host_let_go(pid);
+    return right;
 }
 
 static bool play_call(const struct event *event) {
@@ -326,6 +431,7 @@ static bool play_open(const struct event *event) {
 
     if (event->kind == EVENT_CLOSE) {
         host_close(event->group);
+        close_file(&group_files[event->group]);
         return true;
     }
     bool opened = host_open(event->group, slot_users[event->slot], event->argument);
@@ -352,6 +458,14 @@ static bool play_life(const struct event *event) {
     return r >= 0 || event->kind == EVENT_KILL || differ("the daemon starts: %s", strerror(-r));
 }
 
+static bool play_drop(const struct event *event) {
+    unsigned id = naive_pick_lease(&naive, event->argument);
+
+    drop_keepers(&kept[id]);
+    (void)naive_apply(&naive, event);
+    return true;
+}
+
 static bool happen(const struct event *event) {
     switch (event->kind) {
     case EVENT_OPEN:
@@ -362,8 +476,9 @@ static bool happen(const struct event *event) {
     case EVENT_START:
         return play_life(event);
     case EVENT_PASS:
-    case EVENT_DROP:
         return true;
+    case EVENT_DROP:
+        return play_drop(event);
     default:
         return naive_needs_daemon(event) ? play_call(event) : play_kernel(event);
     }
@@ -382,12 +497,16 @@ static bool play_event(const struct event *event) {
     if (!happen(event))
         return false;
     host_forget(&naive);
-    return agree((event->slot + n_steps) % N_SLOTS, conflicts);
+    if (!agree((event->slot + n_steps) % N_SLOTS, conflicts))
+        return false;
+    forget_files();
+    return true;
 }
 
 static bool begin(enum fault fault) {
     int r;
 
+    forget_everything();
     host_clear();
     host_write_policy(0);
     naive_init(&naive, fault);

@@ -3,6 +3,7 @@
 
 #include <acl/libacl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -161,19 +162,54 @@ int host_access(int group) {
 
 static pid_t holders[N_GROUPS];
 
+static void become(enum user user) {
+    const gid_t dmaown = DMAOWN_GID;
+
+    if (setgroups(user == USER_ALICE, &dmaown) < 0 ||
+        setresgid(user_ids[user], user_ids[user], user_ids[user]) < 0 ||
+        setresuid(user_ids[user], user_ids[user], user_ids[user]) < 0)
+        _exit(127);
+}
+
+/* It is who it is to be once the pipe closes, which is when it runs another program. */
+pid_t host_stay(enum user user) {
+    int ready[2];
+    char byte;
+
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        die("pipe");
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(user);
+        execlp("sleep", "sleep", "1000", NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    if (pid < 0 || read(ready[0], &byte, 1) != 0)
+        die("fork");
+    close(ready[0]);
+    return pid;
+}
+
+void host_let_go(pid_t pid) {
+    if (pid <= 0)
+        return;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 static void hold(int group, enum user user, bool container, int output) {
     const char *folder = getenv("FAKEKERNEL");
-    const gid_t dmaown = DMAOWN_GID;
     int input[2];
     char program[4096];
 
     snprintf(program, sizeof(program), "%s/fakectl", folder ?: ".");
     /* Its input never ends: it holds the other side itself. */
     if (pipe(input) < 0 || dup2(input[0], STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
-        !freopen("/dev/null", "w", stderr) || setgroups(user == USER_ALICE, &dmaown) < 0 ||
-        setresgid(user_ids[user], user_ids[user], user_ids[user]) < 0 ||
-        setresuid(user_ids[user], user_ids[user], user_ids[user]) < 0)
+        !freopen("/dev/null", "w", stderr))
         _exit(127);
+    become(user);
     execl(program, "fakectl", "hold", node_path(group), container ? "container" : NULL, NULL);
     _exit(127);
 }
@@ -203,10 +239,7 @@ bool host_open(int group, enum user user, bool container) {
 }
 
 void host_close(int group) {
-    if (!holders[group])
-        return;
-    kill(holders[group], SIGKILL);
-    waitpid(holders[group], NULL, 0);
+    host_let_go(holders[group]);
     holders[group] = 0;
 }
 

@@ -27,5 +27,9 @@ void host_close(int group);
 /* Holders of nodes that are gone. */
 void host_forget(const struct naive *naive);
 
+/* A process of user that stays until it is let go. */
+pid_t host_stay(enum user user);
+void host_let_go(pid_t pid);
+
 /* Whom the node lets in; -1: there is none. */
 int host_access(int group);

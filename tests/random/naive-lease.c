@@ -80,6 +80,11 @@ void naive_expire(struct naive *naive, unsigned id) {
         naive_follow_up(naive);
 }
 
+static void end_dropped(struct naive *naive, struct naive_lease *lease) {
+    naive_end_lease(naive, lease,
+                    lease->lifetime == LIFETIME_FD ? "fd-closed" : "process-exited");
+}
+
 /* Leases whose keeper is gone: a connection, a process, the last copy of an fd. */
 static void end_unkept(struct naive *naive) {
     for (unsigned i = 0; i < naive->n_leases; i++) {
@@ -87,8 +92,7 @@ static void end_unkept(struct naive *naive) {
         if (lease->lifetime == LIFETIME_CONNECTION && lease->serial != naive->serials[lease->slot])
             naive_end_lease(naive, lease, "disconnected");
         else if (lease->dropped)
-            naive_end_lease(naive, lease,
-                      lease->lifetime == LIFETIME_FD ? "fd-closed" : "process-exited");
+            end_dropped(naive, lease);
     }
 }
 
@@ -146,9 +150,14 @@ static void recover(struct naive *naive, struct naive_lease *lease) {
     }
     if (!whole)
         naive_end_lease(naive, lease, "device-gone");
+    if (lease->dropped)
+        end_dropped(naive, lease);
     if (is_expired(naive, lease))
         naive_end_lease(naive, lease, "expired");
-    naive_let_in(naive, lease, lease->phase == PHASE_ACTIVE ? (enum access)lease->holder : ACCESS_NONE);
+    naive_let_in(naive, lease,
+                 lease->phase == PHASE_ACTIVE && lease->mode == MODE_PATH
+                     ? (enum access)lease->holder
+                     : ACCESS_NONE);
 }
 
 void naive_start(struct naive *naive) {

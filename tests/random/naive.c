@@ -188,6 +188,16 @@ static bool meets_opener(struct naive *naive, unsigned targets) {
     return false;
 }
 
+/* The claimant gets the groups open, and attached if it asked for that. */
+static void pass_files(struct naive *naive, const struct naive_lease *lease, bool container) {
+    for (unsigned i = 0; i < lease->n_parts; i++) {
+        struct naive_group *group = &naive->groups[lease->parts[i].group];
+        group->opener = (int)lease->claimant;
+        group->container = container;
+        group->seen = true;
+    }
+}
+
 static struct naive_answer grant(struct naive *naive, const struct event *event,
                                  const struct naive_query *query) {
     unsigned targets = naive_targets(naive, query);
@@ -206,7 +216,6 @@ static struct naive_answer grant(struct naive *naive, const struct event *event,
         .mode = event->mode,
         .lifetime = event->lifetime,
         .key = event->key,
-        .container = event->container,
     };
     lease->n_rules = naive_rules(naive, query, lease->rules, &max_ttl);
     if (event->ttl || max_ttl)
@@ -215,28 +224,33 @@ static struct naive_answer grant(struct naive *naive, const struct event *event,
         if (targets & 1u << i)
             lease->parts[lease->n_parts++] =
                 (struct naive_part){.group = i, .places = naive_members(naive, i)};
-    if (lease->mode == MODE_PATH)
-        naive_let_in(naive, lease, (enum access)lease->holder);
-    for (unsigned i = 0; lease->mode == MODE_FD && i < lease->n_parts; i++) {
-        struct naive_group *group = &naive->groups[lease->parts[i].group];
-        group->opener = (int)lease->claimant;
-        group->container = lease->container;
-        group->lease = lease->id;
-        group->seen = true;
-    }
+    naive_let_in(naive, lease,
+                 lease->mode == MODE_PATH ? (enum access)lease->holder : ACCESS_NONE);
+    if (lease->mode == MODE_FD)
+        pass_files(naive, lease, event->container);
     return (struct naive_answer){.error = "", .lease = lease->id};
 }
 
-/* The same claimant and key again. */
+/* The same claimant and key again: the same lease, its files opened anew. */
 static struct naive_answer retry(struct naive *naive, const struct naive_lease *lease,
-                                 const struct naive_query *query) {
+                                 const struct event *event, const struct naive_query *query) {
     unsigned targets = naive_targets(naive, query), own = 0;
+    bool open = false, counted = false;
 
-    for (unsigned i = 0; i < lease->n_parts; i++)
+    for (unsigned i = 0; i < lease->n_parts; i++) {
         own |= lease->parts[i].lost ? 0 : 1u << lease->parts[i].group;
-    if (own != targets || lease->holder != query->holder ||
+        open = open || naive->groups[lease->parts[i].group].opener >= 0;
+        counted = counted || naive_has_role(naive, lease->parts[i].group, "kernel");
+    }
+    if (own != targets || lease->holder != query->holder || lease->mode != query->mode ||
         (query->place != NO_PLACE && naive->places[query->place].group == NO_GROUP))
         return answer("InvalidOption");
+    if (lease->mode == MODE_FD && open)
+        return answer("Busy");
+    if (lease->mode == MODE_FD && counted && event->container)
+        return answer("NotViable");
+    if (lease->mode == MODE_FD)
+        pass_files(naive, lease, event->container);
     return (struct naive_answer){.error = "", .lease = lease->id, .same = true};
 }
 
@@ -251,7 +265,7 @@ static struct naive_answer claim(struct naive *naive, const struct event *event)
         return answer("NoSuchTarget");
     lease = naive_find_key(naive, query.claimant, event->key);
     if (lease)
-        return retry(naive, lease, &query);
+        return retry(naive, lease, event, &query);
     (void)naive_reason(naive, &query, &error);
     if (*error)
         return answer(error);

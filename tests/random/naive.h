@@ -33,7 +33,6 @@ struct naive_group {
     bool direct;
     enum access access; /* of its node */
     int opener;         /* user, -1: nobody */
-    unsigned lease;     /* 1: opened by an fd of this lease */
     bool container;     /* the opener claimed it */
     bool seen;          /* the daemon knows of the opener … */
     bool unseen;        /* … because it met it, not by an event */
@@ -56,7 +55,6 @@ struct naive_lease {
     enum mode mode;
     enum lifetime lifetime;
     unsigned key;
-    bool container;
     uint64_t expires; /* 0: never */
     const char *rules[RULES_MAX];
     unsigned n_rules;

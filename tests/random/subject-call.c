@@ -134,14 +134,24 @@ static struct naive_answer grant(struct subject *subject, const struct naive *ke
     return (struct naive_answer){.error = "", .lease = (unsigned)lease->id};
 }
 
-static struct naive_answer retry(const struct lease *lease, const struct verdict_request *request) {
+static struct naive_answer retry(const struct lease *lease, const struct naive *kernel,
+                                 const struct event *event,
+                                 const struct verdict_request *request) {
+    bool fd = event->mode == MODE_FD, open = false, counted = false;
     size_t n = 0;
 
-    for (size_t i = 0; i < request->n_groups; i++)
+    for (size_t i = 0; i < request->n_groups; i++) {
         n += request->groups[i]->lease == lease;
+        open = open || kernel->groups[request->groups[i]->id - FIRST_GROUP].opener >= 0;
+        counted = counted || group_has_role(request->groups[i], ROLE_KERNEL);
+    }
     if (n != request->n_groups || n != lease->n_groups || request->n_groupless ||
-        lease->holder != request->holder.uid)
+        lease->holder != request->holder.uid || lease->mode != event->mode)
         return (struct naive_answer){.error = "InvalidOption"};
+    if (fd && open)
+        return (struct naive_answer){.error = "Busy"};
+    if (fd && counted && event->container)
+        return (struct naive_answer){.error = "NotViable"};
     return (struct naive_answer){.error = "", .lease = (unsigned)lease->id, .same = true};
 }
 
@@ -169,7 +179,7 @@ static struct naive_answer claim(struct subject *subject, const struct naive *ke
     const struct lease *lease =
         lease_book_find_key(&subject->book, words.request.caller.uid, key);
     if (lease)
-        return retry(lease, &words.request);
+        return retry(lease, kernel, event, &words.request);
     verdict_reach(&words.request, &verdict);
     if (verdict.grantable)
         return grant(subject, kernel, event, &words.request, &verdict);

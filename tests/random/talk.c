@@ -2,6 +2,7 @@
 #include "talk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,12 +175,14 @@ static const char *lifetime_word(unsigned lifetime) {
                                            : "persistent";
 }
 
-static int append_options(sd_bus_message *m, const struct event *event) {
+static int append_options(sd_bus_message *m, const struct event *event, pid_t pid) {
     char key[16];
     int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
     if (r >= 0)
         r = sd_bus_message_append(m, "{sv}", "lifetime", "s", lifetime_word(event->lifetime));
+    if (r >= 0 && event->lifetime == LIFETIME_PROCESS)
+        r = sd_bus_message_append(m, "{sv}", "pid", "u", (uint32_t)pid);
     if (r >= 0 && event->mode == MODE_FD)
         r = sd_bus_message_append(m, "{sv}", "mode", "s", "fd");
     if (r >= 0 && event->mode == MODE_FD && event->container)
@@ -195,33 +198,63 @@ static int append_options(sd_bus_message *m, const struct event *event) {
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static const char *ask(const char *member, const struct event *event, sd_bus_message **ret_reply) {
+static const char *ask(const char *member, const struct event *event, pid_t pid,
+                       sd_bus_message **ret_reply) {
     sd_bus *bus = slots[event->slot];
     sd_bus_message *m = new_call(bus, ROOT, MANAGER, member);
     int r = append_targets(m, event);
 
     if (r >= 0)
-        r = append_options(m, event);
+        r = append_options(m, event, pid);
     if (r < 0)
         die(member, r);
     return finish(bus, m, ret_reply);
 }
 
-const char *talk_claim(const struct event *event, char ret_lease[LEASE_NAME_MAX]) {
-    sd_bus_message *reply;
-    const char *error = ask("Claim", event, &reply), *lease = "";
+static int group_of(const char *text);
 
-    if (!*error && sd_bus_message_read(reply, "o", &lease) < 0)
+/* "group:30", "container" or "lease". */
+static int *file_of(struct granted *granted, const char *key) {
+    if (strcmp(key, "container") == 0)
+        return &granted->container;
+    if (strcmp(key, "lease") == 0)
+        return &granted->keeper;
+    if (strncmp(key, "group:", 6) == 0 && group_of(key + 6) != NO_GROUP)
+        return &granted->groups[group_of(key + 6)];
+    return NULL;
+}
+
+static int take_files(sd_bus_message *reply, struct granted *granted) {
+    const char *key;
+    int fd, r = sd_bus_message_enter_container(reply, 'a', "{sh}");
+
+    while (r >= 0 && (r = sd_bus_message_read(reply, "{sh}", &key, &fd)) > 0) {
+        int *file = file_of(granted, key);
+        granted->n_files++;
+        if (!file || *file >= 0)
+            return -EBADMSG;
+        *file = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    }
+    return r;
+}
+
+const char *talk_claim(const struct event *event, pid_t pid, struct granted *ret) {
+    sd_bus_message *reply;
+    const char *error = ask("Claim", event, pid, &reply), *lease = "";
+
+    *ret = (struct granted){.container = -1, .keeper = -1};
+    memset(ret->groups, -1, sizeof(ret->groups));
+    if (!*error && (sd_bus_message_read(reply, "o", &lease) < 0 || take_files(reply, ret) < 0))
         error = "garbled";
-    snprintf(ret_lease, LEASE_NAME_MAX, "%s", lease);
+    snprintf(ret->lease, sizeof(ret->lease), "%s", lease);
     sd_bus_message_unref(reply);
     return error;
 }
 
-const char *talk_explain(const struct event *event, const char **ret_reason) {
+const char *talk_explain(const struct event *event, pid_t pid, const char **ret_reason) {
     static char reason[32];
     sd_bus_message *reply;
-    const char *error = ask("Explain", event, &reply), *text = "";
+    const char *error = ask("Explain", event, pid, &reply), *text = "";
 
     if (!*error && sd_bus_message_read(reply, "bs", NULL, &text) < 0)
         error = "garbled";

@@ -3,6 +3,8 @@
 
 /* The daemon over the bus: a connection for each slot, of its user, and one that watches. */
 
+#include <sys/types.h>
+
 #include "naive.h"
 
 #define LEASE_NAME_MAX 64
@@ -12,9 +14,16 @@ void talk_open_all(void);
 void talk_reopen(unsigned slot);
 
 /* Calls: the last word of the error's name, "" for none. */
-const char *talk_claim(const struct event *event, char ret_lease[LEASE_NAME_MAX]);
+/* What a claim is answered with. */
+struct granted {
+    char lease[LEASE_NAME_MAX];
+    int groups[N_GROUPS], container, keeper; /* -1: none; the caller's to close */
+    unsigned n_files; /* all of them, and such as were not expected */
+};
+/* pid is the process that lifetime process names. */
+const char *talk_claim(const struct event *event, pid_t pid, struct granted *ret);
 /* Explain with the same arguments: the reason. */
-const char *talk_explain(const struct event *event, const char **ret_reason);
+const char *talk_explain(const struct event *event, pid_t pid, const char **ret_reason);
 const char *talk_release(const struct event *event, const char *lease);
 const char *talk_reload(unsigned slot);
 const char *talk_rescan(void);

@@ -11,41 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "compare.h"
 #include "host.h"
+#include "kept.h"
 #include "shrink.h"
-#include "talk.h"
 
 #define SEQUENCE 200
 #define FEATURES                                                                                   \
     (FEATURE_FD | FEATURE_REVOKE | FEATURE_LIFETIME_FD | FEATURE_LIFETIME_PROCESS |                \
      FEATURE_RARE_RESTARTS)
 #define PATIENCE 10000        /* ms that the daemon has to agree */
-#define SHRINK_PATIENCE 500   /* … while a sequence is made shorter */
+#define SHRINK_PATIENCE 2000  /* … while a sequence is made shorter */
 #define SHRINK_PLAYS 120
 #define FAULT_EVENTS 12
 
-static struct naive naive;
-static char names[ENDED_MAX][LEASE_NAME_MAX]; /* of leases, by their number */
-static uint64_t deadlines[ENDED_MAX];         /* ms, of those with a short term; 0: none */
-static bool silent[ENDED_MAX]; /* ended while the daemon started, before it could signal */
-static char difference[512];
+static uint64_t deadlines[ENDED_MAX]; /* ms, of leases with a short term; 0: none */
 static unsigned long n_steps, n_grants, n_restarts, n_expired;
 static int patience;
-
-__attribute__((format(printf, 1, 2))) static bool differ(const char *format, ...) {
-    __builtin_va_list arguments;
-
-    __builtin_va_start(arguments, format);
-    (void)vsnprintf(difference, sizeof(difference), format, arguments);
-    __builtin_va_end(arguments);
-    return false;
-}
-
-static bool equal(const char *a, const char *b) {
-    return strcmp(a, b) == 0;
-}
 
 static uint64_t now_ms(void) {
     struct timespec now;
@@ -56,216 +39,6 @@ static uint64_t now_ms(void) {
 
 static void rest(unsigned ms) {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
-/* ---- What callers keep: files of leases, what keeps leases, and processes that do */
-
-static int group_files[N_GROUPS]; /* of mode fd, 0: none */
-static struct kept {
-    int containers[4], keepers[4]; /* a retried claim gives others; 0: none */
-    pid_t process;
-} kept[ENDED_MAX];
-
-static void close_file(int *fd) {
-    if (*fd > 0)
-        close(*fd);
-    *fd = 0;
-}
-
-static void keep_file(int files[4], int fd) {
-    unsigned i = 0;
-
-    while (i < 3 && files[i])
-        i++;
-    close_file(&files[i]);
-    files[i] = fd > 0 ? fd : 0;
-}
-
-static void keep_files(unsigned id, const struct granted *granted) {
-    for (int i = 0; i < N_GROUPS; i++)
-        if (granted->groups[i] >= 0) {
-            close_file(&group_files[i]);
-            group_files[i] = granted->groups[i];
-        }
-    keep_file(kept[id].containers, granted->container);
-    keep_file(kept[id].keepers, granted->keeper);
-}
-
-static void drop_keepers(struct kept *which) {
-    for (unsigned i = 0; i < 4; i++)
-        close_file(&which->keepers[i]);
-    host_let_go(which->process);
-    which->process = 0;
-}
-
-/* Files of nodes that are gone, and what ended leases had. */
-static void forget_files(void) {
-    for (int i = 0; i < N_GROUPS; i++)
-        if (naive.groups[i].opener < 0)
-            close_file(&group_files[i]);
-    for (unsigned id = 1; id <= naive.n_granted; id++) {
-        if (!naive.ended[id])
-            continue;
-        drop_keepers(&kept[id]);
-        for (unsigned i = 0; i < 4; i++)
-            close_file(&kept[id].containers[i]);
-    }
-}
-
-static void forget_everything(void) {
-    for (int i = 0; i < N_GROUPS; i++)
-        close_file(&group_files[i]);
-    for (unsigned id = 0; id < ENDED_MAX; id++) {
-        drop_keepers(&kept[id]);
-        for (unsigned i = 0; i < 4; i++)
-            close_file(&kept[id].containers[i]);
-    }
-}
-
-/* ---- Comparing */
-
-static bool same_places(const struct seen *seen) {
-    for (unsigned i = 0; i < N_PLACES; i++) {
-        const struct naive_place *place = &naive.places[i];
-        const char *driver = driver_names[places[i].bus][place->driver] ?: "";
-        if (seen->places[i].present != place->present)
-            return differ("device %s is there: %d", places[i].name, seen->places[i].present);
-        if (!place->present)
-            continue;
-        if (seen->places[i].group != place->group || !equal(seen->places[i].driver, driver))
-            return differ("device %s has driver \"%s\" and group %d", places[i].name,
-                          seen->places[i].driver, FIRST_GROUP + seen->places[i].group);
-        if (!equal(seen->places[i].role, naive_role(&naive, i)))
-            return differ("device %s has role %s", places[i].name, seen->places[i].role);
-    }
-    return true;
-}
-
-static bool same_groups(const struct seen *seen) {
-    for (int id = 0; id < N_GROUPS; id++) {
-        bool there = naive_members(&naive, id) != 0;
-        if (seen->groups[id].there != there)
-            return differ("group %d is there: %d", FIRST_GROUP + id, seen->groups[id].there);
-        if (!there)
-            continue;
-        if (!equal(seen->groups[id].owner, naive_owner(&naive, id)))
-            return differ("group %d is owned by %s, not %s", FIRST_GROUP + id,
-                          seen->groups[id].owner, naive_owner(&naive, id));
-        if (seen->groups[id].viable != naive_viable(&naive, id))
-            return differ("group %d is viable: %d", FIRST_GROUP + id, seen->groups[id].viable);
-    }
-    return true;
-}
-
-static bool same_access(void) {
-    for (int id = 0; id < N_GROUPS; id++) {
-        int expected = naive_has_node(&naive, id) ? (int)naive.groups[id].access : -1;
-        int got = host_access(id);
-        if (got != expected)
-            return differ("the node of group %d lets in %d, not %d (a user, 4: all, -1: no node)",
-                          FIRST_GROUP + id, got, expected);
-    }
-    return true;
-}
-
-static const struct seen_lease *find_seen(const struct seen *seen, unsigned id) {
-    for (unsigned i = 0; i < seen->n_leases; i++)
-        if (equal(seen->leases[i].name, names[id]))
-            return &seen->leases[i];
-    return NULL;
-}
-
-static unsigned live_groups(const struct naive_lease *lease) {
-    unsigned groups = 0;
-
-    for (unsigned i = 0; i < lease->n_parts; i++)
-        groups |= lease->parts[i].lost ? 0 : 1u << lease->parts[i].group;
-    return groups;
-}
-
-/* The same names, in whichever order; none is part of another. */
-static bool same_rules(const struct naive_lease *lease, const char *text) {
-    unsigned n = 1;
-
-    for (const char *at = text; (at = strchr(at, ',')); at++)
-        n++;
-    for (unsigned i = 0; i < lease->n_rules; i++)
-        if (!strstr(text, lease->rules[i]))
-            return false;
-    return n == lease->n_rules;
-}
-
-static bool same_lease(const struct seen *seen, const struct naive_lease *lease) {
-    const struct seen_lease *got = find_seen(seen, lease->id);
-
-    if (!got)
-        return differ("lease %u is not there", lease->id);
-    if (!equal(got->state, lease->phase == PHASE_ACTIVE ? "active" : "draining"))
-        return differ("lease %u is %s", lease->id, got->state);
-    if (lease->phase == PHASE_ACTIVE && got->groups != live_groups(lease))
-        return differ("lease %u has groups 0x%x, not 0x%x", lease->id, got->groups,
-                      live_groups(lease));
-    if (got->holder != user_ids[lease->holder] || got->claimant != user_ids[lease->claimant])
-        return differ("lease %u is of %u, by %u", lease->id, got->holder, got->claimant);
-    if (!same_rules(lease, got->rule))
-        return differ("lease %u is by rule %s", lease->id, got->rule);
-    return true;
-}
-
-static bool same_leases(const struct seen *seen) {
-    for (unsigned i = 0; i < naive.n_leases; i++)
-        if (!same_lease(seen, &naive.leases[i]))
-            return false;
-    if (seen->n_leases != naive.n_leases)
-        return differ("there are %u leases, not %u", seen->n_leases, naive.n_leases);
-    for (unsigned id = 1; id <= naive.n_granted; id++)
-        if (naive.ended[id] && !equal(talk_ended(names[id]), naive.ended[id]) &&
-            !(silent[id] && !*talk_ended(names[id])))
-            return differ("lease %u ended by \"%s\", not %s", id, talk_ended(names[id]),
-                          naive.ended[id]);
-    return true;
-}
-
-static bool same_list(unsigned slot) {
-    struct listed listed[N_GROUPS];
-
-    if (!talk_list(slot, listed))
-        return differ("ListGroups fails");
-    for (int id = 0; id < N_GROUPS; id++) {
-        struct naive_query query = {.claimant = slot_users[slot],
-                                    .holder = slot_users[slot],
-                                    .mode = MODE_PATH,
-                                    .targets = 1u << id,
-                                    .place = NO_PLACE};
-        unsigned members = (unsigned)__builtin_popcount(naive_members(&naive, id));
-        if (listed[id].members != members)
-            return differ("group %d has %u members", FIRST_GROUP + id, listed[id].members);
-        const char *reason = members ? naive_reason(&naive, &query, NULL) : "";
-        if (!equal(listed[id].verdict, reason))
-            return differ("group %d for %s: \"%s\", not \"%s\"", FIRST_GROUP + id,
-                          user_names[slot_users[slot]], listed[id].verdict, reason);
-    }
-    return true;
-}
-
-static bool same_conflicts(const unsigned *conflicts) {
-    if (naive.conflict < 0 ||
-        talk_conflicts(places[naive.conflict].name) > conflicts[naive.conflict])
-        return true;
-    return differ("no conflict was signalled of %s", places[naive.conflict].name);
-}
-
-static bool same_now(unsigned slot, const unsigned *conflicts) {
-    struct seen seen;
-
-    if (!same_access())
-        return false;
-    if (!naive.up)
-        return true;
-    if (!talk_see(&seen))
-        return differ("GetManagedObjects fails");
-    return same_places(&seen) && same_groups(&seen) && same_leases(&seen) && same_list(slot) &&
-           same_conflicts(conflicts);
 }
 
 /* ---- Time: short terms end by the clock, which the naive statement is told */
@@ -311,8 +84,18 @@ static bool same_call(const char *got, const char *expected, const char *what) {
                                           expected);
 }
 
-/* Explain asks nobody but the model, and knows no keys. */
-static bool play_explain(const struct event *event, pid_t pid) {
+static bool targets_are_there(const struct event *event) {
+    bool there = event->place == NO_PLACE || naive.places[event->place].present;
+
+    for (int i = 0; i < N_GROUPS; i++)
+        there = there && (!(event->targets & 1u << i) || naive_members(&naive, i));
+    return there;
+}
+
+/* What Explain is to say: an error, or else a reason. It asks nobody but the model. */
+static const char *explain(const struct event *event, const char **ret_reason) {
+    const struct naive_lease *lease =
+        naive_find_key(&naive, slot_users[event->slot], event->key);
     struct naive_query query = {
         .claimant = slot_users[event->slot],
         .holder = slot_users[event->slot],
@@ -322,18 +105,27 @@ static bool play_explain(const struct event *event, pid_t pid) {
         .targets = event->targets,
         .place = event->place,
     };
-    const char *reason, *error = talk_explain(event, pid, &reason);
-    bool there = event->place == NO_PLACE || naive.places[event->place].present;
+    bool files = event->mode == MODE_FD || event->lifetime == LIFETIME_FD;
+    const char *error;
 
-    for (int i = 0; i < N_GROUPS; i++)
-        there = there && (!(event->targets & 1u << i) || naive_members(&naive, i));
-    if (event->ttl == TTL_BAD || !there)
-        return same_call(error, event->ttl == TTL_BAD ? "InvalidOption" : "NoSuchTarget",
-                         "Explain");
-    if (*error)
-        return same_call(error, "", "Explain");
-    const char *expected = naive_reason(&naive, &query, NULL);
-    return equal(reason, expected) ||
+    if (event->ttl == TTL_BAD)
+        return "InvalidOption";
+    if (!targets_are_there(event))
+        return "NoSuchTarget";
+    if (lease && naive_key_is_taken(&naive, lease, event))
+        return "InvalidOption";
+    *ret_reason = naive_reason(&naive, &query, &error);
+    if (lease && !(files && equal(error, "PolicyDenied")))
+        *ret_reason = "";
+    return "";
+}
+
+static bool play_explain(const struct event *event, pid_t pid) {
+    const char *reason, *expected = "", *error = talk_explain(event, pid, &reason);
+
+    if (!same_call(error, explain(event, &expected), "Explain"))
+        return false;
+    return *error || equal(reason, expected) ||
            differ("Explain says \"%s\", not \"%s\"", reason, expected);
 }
 
@@ -366,7 +158,7 @@ static bool take_answer(const struct event *event, const char *error, struct gra
         return differ("the same key gives %s, not %s", granted->lease, names[expected.lease]);
     /* A lease whose time was up already is over; its files are not asked for. */
     bool right = naive.ended[expected.lease] || right_files(event, expected.lease, granted);
-    keep_files(expected.lease, granted);
+    kept_take(expected.lease, granted);
     if (expected.same)
         return right;
     snprintf(names[expected.lease], LEASE_NAME_MAX, "%s", granted->lease);
@@ -376,21 +168,25 @@ static bool take_answer(const struct event *event, const char *error, struct gra
 }
 
 static bool play_claim(const struct event *event) {
-    pid_t pid = event->lifetime == LIFETIME_PROCESS ? host_stay(slot_users[event->slot]) : 0;
-    bool explain = event->holder == slot_users[event->slot] && event->argument % 2;
+    /* The same call again names the same process. */
+    const struct naive_lease *same = naive_find_key(&naive, slot_users[event->slot], event->key);
+    pid_t known = same && event->lifetime == LIFETIME_PROCESS ? kept_process(same->id) : 0;
+    pid_t made = event->lifetime == LIFETIME_PROCESS && !known ? host_stay(slot_users[event->slot]) : 0;
+    pid_t pid = known ?: made;
+    bool asks = event->holder == slot_users[event->slot] && event->argument % 2;
     unsigned granted_before = naive.n_granted;
     struct granted granted;
 
-    if (explain && !play_explain(event, pid)) {
-        host_let_go(pid);
+    if (asks && !play_explain(event, pid)) {
+        host_let_go(made);
         return false;
     }
     const char *error = talk_claim(event, pid, &granted);
     bool right = take_answer(event, error, &granted);
     if (naive.n_granted > granted_before)
-        kept[naive.n_granted].process = pid;
+        kept_take_process(naive.n_granted, made);
     else
-        host_let_go(pid);
+        host_let_go(made);
     return right;
 }
 
@@ -431,7 +227,7 @@ static bool play_open(const struct event *event) {
 
     if (event->kind == EVENT_CLOSE) {
         host_close(event->group);
-        close_file(&group_files[event->group]);
+        kept_close(event->group);
         return true;
     }
     bool opened = host_open(event->group, slot_users[event->slot], event->argument);
@@ -461,7 +257,7 @@ static bool play_life(const struct event *event) {
 static bool play_drop(const struct event *event) {
     unsigned id = naive_pick_lease(&naive, event->argument);
 
-    drop_keepers(&kept[id]);
+    kept_drop(id);
     (void)naive_apply(&naive, event);
     return true;
 }
@@ -499,14 +295,14 @@ static bool play_event(const struct event *event) {
     host_forget(&naive);
     if (!agree((event->slot + n_steps) % N_SLOTS, conflicts))
         return false;
-    forget_files();
+    kept_forget(&naive);
     return true;
 }
 
 static bool begin(enum fault fault) {
     int r;
 
-    forget_everything();
+    kept_forget_all();
     host_clear();
     host_write_policy(0);
     naive_init(&naive, fault);
@@ -556,7 +352,8 @@ static bool run_sequence(uint64_t seed, unsigned long i) {
     sequence_make(seed * 1000003 + i, FEATURES, events, SEQUENCE);
     if (!play(events, SEQUENCE, &fault))
         return true;
-    printf("not ok 1 - sequence %lu of seed %llu: %s\n", i, (unsigned long long)seed, difference);
+    printf("not ok 1 - sequence %lu of seed %llu, event %zu: %s\n", i, (unsigned long long)seed,
+           played(events, SEQUENCE, before), difference);
     fflush(stdout);
     size_t n = shorten(events, played(events, SEQUENCE, before), fault);
     (void)play(events, n, &fault);

@@ -25,9 +25,13 @@ TESTS += %D%/drive-model
 # Outside of --enable-sanitizers, as the fake kernel.
 check_PROGRAMS += %D%/drive-daemon
 %C%_drive_daemon_SOURCES = $(random_sources) \
+	%D%/compare.c \
+	%D%/compare.h \
 	%D%/drive-daemon.c \
 	%D%/host.c \
 	%D%/host.h \
+	%D%/kept.c \
+	%D%/kept.h \
 	%D%/talk.c \
 	%D%/talk.h
 %C%_drive_daemon_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS) $(ACL_CFLAGS)

@@ -216,6 +216,7 @@ static struct naive_answer grant(struct naive *naive, const struct event *event,
         .mode = event->mode,
         .lifetime = event->lifetime,
         .key = event->key,
+        .container = event->container,
     };
     lease->n_rules = naive_rules(naive, query, lease->rules, &max_ttl);
     if (event->ttl || max_ttl)
@@ -231,25 +232,39 @@ static struct naive_answer grant(struct naive *naive, const struct event *event,
     return (struct naive_answer){.error = "", .lease = lease->id};
 }
 
-/* The same claimant and key again: the same lease, its files opened anew. */
+bool naive_key_is_taken(const struct naive *naive, const struct naive_lease *lease,
+                        const struct event *event) {
+    struct naive_query query = query_of(event);
+    unsigned own = 0;
+
+    for (unsigned i = 0; i < lease->n_parts; i++)
+        own |= lease->parts[i].lost ? 0 : 1u << lease->parts[i].group;
+    return own != naive_targets(naive, &query) || lease->holder != query.holder ||
+           lease->mode != query.mode || lease->lifetime != event->lifetime ||
+           lease->container != event->container ||
+           (query.place != NO_PLACE && naive->places[query.place].group == NO_GROUP);
+}
+
+/* The same claimant and key again: the same lease. Files are given anew, if policy still says so. */
 static struct naive_answer retry(struct naive *naive, const struct naive_lease *lease,
                                  const struct event *event, const struct naive_query *query) {
-    unsigned targets = naive_targets(naive, query), own = 0;
-    bool open = false, counted = false;
+    bool files = lease->mode == MODE_FD, open = false, counted = false;
+    const char *error;
 
+    if (naive_key_is_taken(naive, lease, event))
+        return answer("InvalidOption");
+    (void)naive_reason(naive, query, &error);
+    if ((files || lease->lifetime == LIFETIME_FD) && strcmp(error, "PolicyDenied") == 0)
+        return answer("PolicyDenied");
     for (unsigned i = 0; i < lease->n_parts; i++) {
-        own |= lease->parts[i].lost ? 0 : 1u << lease->parts[i].group;
         open = open || naive->groups[lease->parts[i].group].opener >= 0;
         counted = counted || naive_has_role(naive, lease->parts[i].group, "kernel");
     }
-    if (own != targets || lease->holder != query->holder || lease->mode != query->mode ||
-        (query->place != NO_PLACE && naive->places[query->place].group == NO_GROUP))
-        return answer("InvalidOption");
-    if (lease->mode == MODE_FD && open)
+    if (files && open)
         return answer("Busy");
-    if (lease->mode == MODE_FD && counted && event->container)
+    if (files && counted && event->container)
         return answer("NotViable");
-    if (lease->mode == MODE_FD)
+    if (files)
         pass_files(naive, lease, event->container);
     return (struct naive_answer){.error = "", .lease = lease->id, .same = true};
 }

@@ -55,6 +55,7 @@ struct naive_lease {
     enum mode mode;
     enum lifetime lifetime;
     unsigned key;
+    bool container;
     uint64_t expires; /* 0: never */
     const char *rules[RULES_MAX];
     unsigned n_rules;
@@ -129,6 +130,9 @@ const char *naive_reason(struct naive *naive, const struct naive_query *query,
                          const char **ret_error);
 /* Groups that the query asks for, with that of its place. */
 unsigned naive_targets(const struct naive *naive, const struct naive_query *query);
+/* A lease that the claimant has under the key is not what is asked for. */
+bool naive_key_is_taken(const struct naive *naive, const struct naive_lease *lease,
+                        const struct event *event);
 /* Names of the rules that allow it, without repetition, and the shortest of their terms. */
 unsigned naive_rules(struct naive *naive, const struct naive_query *query,
                      const char *ret[RULES_MAX], uint32_t *ret_max_ttl);

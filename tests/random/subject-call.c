@@ -88,6 +88,7 @@ static struct lease *make_lease(struct subject *subject, const struct naive *ker
     lease->comment = strdup("");
     lease->mode = event->mode;
     lease->lifetime = event->lifetime;
+    lease->container = event->container;
     lease->since = 1;
     lease->expires = ttl ? (kernel->now + ttl) * 1000000 : 0;
     for (size_t i = 0; i < request->n_groups; i++) {
@@ -146,8 +147,12 @@ static struct naive_answer retry(const struct lease *lease, const struct naive *
         counted = counted || group_has_role(request->groups[i], ROLE_KERNEL);
     }
     if (n != request->n_groups || n != lease->n_groups || request->n_groupless ||
-        lease->holder != request->holder.uid || lease->mode != event->mode)
+        lease->holder != request->holder.uid || lease->mode != event->mode ||
+        lease->lifetime != event->lifetime || lease->container != event->container)
         return (struct naive_answer){.error = "InvalidOption"};
+    if ((fd || event->lifetime == LIFETIME_FD) &&
+        reason_outcome(verdict_first_reason(request)) == OUTCOME_POLICY_DENIED)
+        return (struct naive_answer){.error = "PolicyDenied"};
     if (fd && open)
         return (struct naive_answer){.error = "Busy"};
     if (fd && counted && event->container)

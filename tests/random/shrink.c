@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define SEQUENCE_MAX 4096
+#define SIMPLE_MAX 24 /* events that are looked into */
 
 static void leave_out(struct event *ret, const struct event *events, size_t n, size_t at,
                       size_t count) {
@@ -32,6 +33,36 @@ static size_t pass(struct event *events, size_t n, size_t chunk, sequence_fails 
     return n;
 }
 
+/* Plainer claims: fewer targets, without what they need not have. */
+static bool plainer(const struct event *event, unsigned which, struct event *ret) {
+    *ret = *event;
+    if (event->kind != EVENT_CLAIM)
+        return false;
+    if (which < N_GROUPS)
+        ret->targets &= (uint8_t) ~(1u << which);
+    else if (which == N_GROUPS)
+        ret->place = NO_PLACE;
+    else if (which == N_GROUPS + 1)
+        ret->ttl = 0;
+    else
+        ret->key = 0;
+    return (ret->targets || ret->place != NO_PLACE) && memcmp(ret, event, sizeof(*ret)) != 0;
+}
+
+static void simplify(struct event *events, size_t n, sequence_fails *fails, void *userdata,
+                     unsigned *plays) {
+    for (size_t i = 0; i < n; i++)
+        for (unsigned which = 0; which < N_GROUPS + 3 && *plays > 0; which++) {
+            struct event kept = events[i], simple;
+            if (!plainer(&kept, which, &simple))
+                continue;
+            events[i] = simple;
+            --*plays;
+            if (!fails(events, n, userdata))
+                events[i] = kept;
+        }
+}
+
 size_t shrink(struct event *events, size_t n, sequence_fails *fails, void *userdata,
               unsigned plays) {
     size_t before;
@@ -43,6 +74,9 @@ size_t shrink(struct event *events, size_t n, sequence_fails *fails, void *userd
     do {
         before = n;
         n = pass(events, n, 1, fails, userdata, &plays);
+        if (n <= SIMPLE_MAX)
+            simplify(events, n, fails, userdata, &plays);
     } while (n < before && plays > 0);
+    n = pass(events, n, 1, fails, userdata, &plays);
     return n;
 }

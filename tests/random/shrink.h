@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Makes a sequence that fails as short as it gets: chunks are left out as long as it still fails. */
+/* Makes a sequence that fails as short as it gets: chunks are left out, and claims made
+ * plainer, as long as it still fails. */
 
 #include "sequence.h"
 

@@ -223,16 +223,21 @@ static void end_expired(struct subject *subject, uint64_t now) {
             subject_end_lease(lease, LEASE_END_EXPIRED);
 }
 
+static void end_dropped(struct subject *subject) {
+    for (struct lease *lease = subject->book.leases; lease; lease = lease->by_id.next)
+        if (subject->dropped[lease->id])
+            subject_end_lease(lease, lease->lifetime == POLICY_LIFETIME_FD
+                                         ? LEASE_END_FD_CLOSED
+                                         : LEASE_END_PROCESS_EXITED);
+}
+
 /* The keeper of a connection lease is its sender, ":SLOT.SERIAL". */
-static void end_unkept(struct subject *subject, const struct naive *kernel) {
+static void end_disconnected(struct subject *subject, const struct naive *kernel) {
     for (struct lease *lease = subject->book.leases; lease; lease = lease->by_id.next) {
         unsigned slot = 0, serial = 0;
         (void)sscanf(lease->sender, ":%u.%u", &slot, &serial);
         if (lease->lifetime == POLICY_LIFETIME_CONNECTION && serial != kernel->serials[slot])
             subject_end_lease(lease, LEASE_END_DISCONNECTED);
-        if (subject->dropped[lease->id])
-            subject_end_lease(lease, lease->lifetime == POLICY_LIFETIME_FD ? LEASE_END_FD_CLOSED
-                                                                   : LEASE_END_PROCESS_EXITED);
     }
 }
 
@@ -242,7 +247,8 @@ void subject_settle(struct subject *subject, const struct naive *kernel) {
     read_nodes(subject, kernel);
     subject_follow_up(subject, kernel);
     end_expired(subject, kernel->now);
-    end_unkept(subject, kernel);
+    end_dropped(subject);
+    end_disconnected(subject, kernel);
     subject_follow_up(subject, kernel);
     read_nodes(subject, kernel);
 }
@@ -347,9 +353,10 @@ void subject_go_up(struct subject *subject, const struct naive *kernel) {
             place_group(subject, lease, &lease->groups[i]);
     read_nodes(subject, kernel);
     model_forget_changes(&subject->model);
+    end_dropped(subject);
     end_expired(subject, kernel->now);
     subject_follow_up(subject, kernel);
-    end_unkept(subject, kernel);
+    end_disconnected(subject, kernel);
     subject_follow_up(subject, kernel);
 }
 

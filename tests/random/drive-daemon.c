@@ -395,7 +395,7 @@ static bool find_fault(uint64_t seed) {
 
 int main(int argc, char **argv) {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-    unsigned long steps = argc > 2 ? strtoul(argv[2], NULL, 0) : 3000;
+    unsigned long steps = argc > 2 ? strtoul(argv[2], NULL, 0) : 2000;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("# seed %llu, %lu steps\n", (unsigned long long)seed, steps);

@@ -9,7 +9,7 @@ export SCENARIO=$top_srcdir/tests/random/host.scenario
 . "$top_srcdir/tests/bus/lib.sh" || exit 99
 drive=${top_builddir:?}/tests/random/drive-daemon
 # An instrumented daemon is slow.
-: "${STEPS:=$(if grep -q __asan_init "$DMAOWND"; then echo 600; else echo 3000; fi)}"
+: "${STEPS:=$(if grep -q __asan_init "$DMAOWND"; then echo 300; else echo 2000; fi)}"
 # A short watchdog is a short tick: what is only mended then is mended soon.
 DMAOWND_WRAPPER="env WATCHDOG_USEC=1000000 ${DMAOWND_WRAPPER:-}"
 start "$@"

@@ -109,7 +109,7 @@ is "the fd is dead" "$said" ENODEV
 end one
 fakectl bind 0000:00:08.0 vfio-pci
 
-# By another driver: the fake kernel takes one write to a driver's unbind at a time.
+# By another driver: all writers of a file of FUSE may have to stand in one line.
 fakectl driver pci mlx5-vfio-pci vfio
 fakectl unbind 0000:00:06.0
 fakectl bind 0000:00:06.0 mlx5-vfio-pci
@@ -123,8 +123,8 @@ fakectl fault /sys/bus/platform/drivers/vfio-platform/unbind EROFS
 busctl --timeout=60 call $bus_name $root org.dmaownd1.Manager Revoke 'oa{sv}' "$soc" 1 unbind b true > /run/failed 2>&1 &
 failing=$!
 revoking "$lease" 2 unbind b true timeout t 1
-# The other one may have to wait: all writers of a file of FUSE stand in one line.
-eventually "it is on its way" test ! -e "$(sysfs 0000:00:06.1)/driver"
+eventually "the other one is unbound" test ! -e "$(sysfs 0000:00:06.0)/driver"
+eventually "and this one is on its way" test ! -e "$(sysfs 0000:00:06.1)/driver"
 works "the daemon is not held up" as bob busctl --timeout=5 call $bus_name $root org.dmaownd1.Manager ListGroups
 is "and grants" "$(lease "$(claim bob 9)" State)" active
 manager Release o "$(group 9 Lease)" > /dev/null

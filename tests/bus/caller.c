@@ -9,6 +9,7 @@
  *                                the error; then commands from its input: close KEY|all, status KEY, device
  *                                KEY NAME, bind KEY, fork, again, release, leave, exec WORDS...
  *   caller vanish TARGET [OPTION...]  sends a Claim and is gone
+ *   caller leave TARGET [OPTION...]   "known", once it was served; with its next input it does the same
  *   caller burst N MEMBER [TARGET [OPTION...]]    N calls at once; how many answers of each kind
  *   caller overlap N TARGET,... TARGET,... [OPTION...]    N times two claims at once; what each was told
  *   caller deaf N [MEMBER [TARGET [OPTION...]]]    N calls and reads no answer; "deaf", until the input ends
@@ -100,6 +101,20 @@ static int vanish(sd_bus *bus, int argc, char **argv) {
     return r < 0 ? fail(r, "Claim") : 0;
 }
 
+/* Once its identity is known, its claim is handled however soon it has left. */
+static int leave(sd_bus *bus, int argc, char **argv) {
+    char byte;
+    int r = sd_bus_call_method(bus, NAME, PATH, MANAGER, "ListGroups", NULL, NULL, "");
+
+    if (r < 0)
+        return fail(r, "ListGroups");
+    puts("known");
+    fflush(stdout);
+    if (read(0, &byte, 1) < 0)
+        return fail(-errno, "input");
+    return vanish(bus, argc, argv);
+}
+
 int main(int argc, char **argv) {
     char *list_groups[] = {(char *) "ListGroups", NULL};
     sd_bus *bus = NULL;
@@ -113,6 +128,8 @@ int main(int argc, char **argv) {
         return hold(bus, argc - 2, argv + 2);
     if (argc >= 3 && strcmp(argv[1], "claim") == 0)
         return claim(bus, argc - 2, argv + 2);
+    if (argc >= 3 && strcmp(argv[1], "leave") == 0)
+        return leave(bus, argc - 2, argv + 2);
     if (argc >= 3 && strcmp(argv[1], "vanish") == 0)
         return vanish(bus, argc - 2, argv + 2);
     if (argc >= 4 && strcmp(argv[1], "burst") == 0)

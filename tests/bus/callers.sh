@@ -52,3 +52,17 @@ systemd() {
     within did_more "$before" "${1%% *}"
 }
 did_more() { [ "$(times "^(done|[A-Z]).* $2\$" /run/systemd.out)" -gt "$1" ]; }
+
+# leaves USER TARGET OPTION...: claims, and has left the bus when the daemon, which stands still
+# meanwhile, comes to it.
+leaves() {
+    begin leaving "$1" leave "${@:2}"
+    local daemon fd=${input[leaving]}
+    daemon=$(daemon_pid)
+    kill -STOP "$daemon"
+    echo now >&"$fd"
+    wait "${process[leaving]}" || :
+    kill -CONT "$daemon"
+    exec {fd}>&-
+    unset "input[leaving]" "process[leaving]"
+}

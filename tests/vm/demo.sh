@@ -64,6 +64,9 @@ say "Alice releases it:"
 lease=$(property "/org/dmaownd1/group/$group" Group Lease | tr -d '"')
 show 0 as_user alice dmaownctl release "${lease##*/}"
 wait_for 10 has_journal_count ended "$group" 1
+say "A program that gets the group as an open descriptor needs access to no node, and does DMA:"
+show 0 as_user alice dmaownctl run --mode fd "$target" -- edu-dma
+wait_for 10 has_journal_count ended "$group" 2
 say "What the journal tells of group $group:"
 show 0 journalctl -q --no-pager -o cat --since "$journal_mark" "DMAOWND_GROUP=$group"
 say "The grant with all its fields:"

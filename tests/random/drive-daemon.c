@@ -380,7 +380,7 @@ static bool find_fault(uint64_t seed) {
     size_t n = 0;
 
     patience = SHRINK_PATIENCE;
-    for (unsigned i = 0; i < 10 && n == 0; i++) {
+    for (unsigned i = 0; i < 10 && (n == 0 || n > FAULT_EVENTS); i++) {
         unsigned long before = n_steps;
         sequence_make(seed * 1000003 + i, FEATURES, events, SEQUENCE);
         if (play(events, SEQUENCE, &fault))

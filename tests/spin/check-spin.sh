@@ -5,7 +5,7 @@
 set -eu -o pipefail
 model=$(cd "$(dirname "$0")" && pwd)/claim.pml
 : "${BINDS:=2}" "${CRASHES:=1}"
-command -v spin > /dev/null || { echo "1..0 # SKIP spin is not installed"; exit 0; }
+command -v spin > /dev/null || { echo "Bail out! spin is not installed: see tests/install-deps"; exit 99; }
 work=$(mktemp -d "${PWD}/check-spin.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"

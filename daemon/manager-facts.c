@@ -379,6 +379,7 @@ void manager_handle_node_event(enum node_event event, uint32_t id, const char *v
         handle_cdev_event(manager, event, vfio_device);
     else if (group && event == NODE_EVENT_CHANGED)
         manager_refresh_node(manager, group);
-    else if (group)
+    /* An open that is heard of when the kernel has taken the node away would never be closed. */
+    else if (group && (event == NODE_EVENT_CLOSED || group->node.present))
         model_set_open(&manager->model, group, event == NODE_EVENT_OPENED);
 }

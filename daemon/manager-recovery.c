@@ -143,9 +143,15 @@ static void withdraw_orphans(struct manager *manager) {
     }
 }
 
+/* A device that two leases knew is the newer one's: it had left the older one's group. */
+static int compare_newest(const struct lease *a, const struct lease *b) {
+    return (a->id < b->id) - (a->id > b->id);
+}
+
 void manager_recover(struct manager *manager) {
     struct lease *lease, *next;
 
+    HASH_SRT(by_id, manager->leases.leases, compare_newest);
     /* What is held comes before what was given back. */
     for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
         if (lease->state == LEASE_ACTIVE)

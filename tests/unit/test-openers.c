@@ -119,6 +119,7 @@ START_TEST(test_not_itself) {
     _cleanup_(fd_closep) int fd = open("/dev/full", O_RDONLY);
     int ends[2], status;
 
+    ck_assert_int_ge(fd, 0);
     ck_assert(!finds(getpid()));
     ck_assert_int_eq(pipe(ends), 0);
     pid_t worker = fork();

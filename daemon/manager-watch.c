@@ -114,13 +114,23 @@ static void check_members(struct manager *manager, struct group *group) {
     }
 }
 
+/* Somebody may be at it again before it is read back: their event then finds what is known already,
+ * so it is tried again here. */
+static bool mend_access(struct manager *manager, struct group *group) {
+    while (group->repairs < REPAIRS_PER_TICK) {
+        group->repairs++;
+        int r = manager_restore_access(manager, group->lease, group->id);
+        manager_refresh_node(manager, group);
+        if (r >= 0 && manager_access_is_in_order(group))
+            return true;
+    }
+    return false;
+}
+
 static void repair_node(struct manager *manager, struct group *group) {
     if (group->repairs >= REPAIRS_PER_TICK)
         return;
-    group->repairs++;
-    int r = manager_restore_access(manager, group->lease, group->id);
-    manager_refresh_node(manager, group);
-    bool mended = r >= 0 && manager_access_is_in_order(group);
+    bool mended = mend_access(manager, group);
     bool cdev = group->lease->interface == LEASE_INTERFACE_CDEV;
     _cleanup_(freep) char *text = string_format(
         "The access of uid %u to %s%u was changed by somebody%s.", lease_node_user(group->lease),

@@ -217,7 +217,8 @@ static void announce_grant(struct manager *manager, const struct claim *claim,
 
 /* An attempt to grant what the verdict allows: what failed, for a sentence. */
 struct attempt {
-    const char *what, *node;
+    bool opening;
+    const char *node;
 };
 
 /* What was opened is nobody's access before it is passed on, so it may come before the state: what can
@@ -227,12 +228,12 @@ static int grant(struct manager *manager, struct claim *claim, const struct verd
     _cleanup_(lease_freep) struct lease *made = manager_make_lease(claim, verdict);
     int r = made ? 0 : -ENOMEM;
 
-    attempt->what = "opened";
+    attempt->opening = true;
     if (r >= 0 && made->mode == POLICY_MODE_FD)
         r = manager_open_lease(manager, made, claim->container, fds, &attempt->node);
     if (r < 0)
         return r;
-    attempt->what = "given";
+    attempt->opening = false;
     r = add_lease(manager, made);
     if (r < 0)
         return r;
@@ -271,7 +272,7 @@ static enum outcome refuse_grant(struct refusal *refusal, const struct attempt *
                       "%d leases live with an fd or a process, the most that can be kept; release "
                       "one.",
                       KEEPERS_MAX);
-    if (string_equal(attempt->what, "opened"))
+    if (attempt->opening)
         return refuse_open(refusal, attempt, interface, error);
     return refuse(refusal, OUTCOME_NOT_VIABLE, "Access could not be given: %s.", strerror(-error));
 }

@@ -35,8 +35,7 @@ const struct identity *identity_of_current(const struct bus *bus) {
 }
 
 bool identity_may_see(const struct identity *identity, const struct lease *lease) {
-    return identity && (identity->uid == 0 || identity->uid == lease->claimant ||
-                        identity->uid == lease->holder);
+    return identity && lease_is_visible_to(lease, identity->uid);
 }
 
 static void identity_free(struct identity *identity) {

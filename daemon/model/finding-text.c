@@ -52,17 +52,10 @@ static char *policy_text(const struct finding *finding, const struct verdict_req
     }
 }
 
-/* Who else runs what is no stranger's business. */
-static bool may_see(const struct verdict_request *request, const struct lease *lease) {
-    uid_t uid = request->caller.uid;
-
-    return uid == 0 || uid == lease->claimant || uid == lease->holder;
-}
-
 static char *draining_text(const struct lease *lease, const struct verdict_request *request,
                            const char *subject) {
-    _cleanup_(freep) char *openers =
-        may_see(request, lease) ? strings_join(lease->openers, ", ") : NULL;
+    bool visible = lease_is_visible_to(lease, request->caller.uid);
+    _cleanup_(freep) char *openers = visible ? strings_join(lease->openers, ", ") : NULL;
 
     return string_format("%s was released by uid %u, but %s still has it open; it is free when that "
                          "is closed.",

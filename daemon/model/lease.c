@@ -176,6 +176,10 @@ uint64_t lease_book_next_deadline(const struct lease_book *book) {
     return next;
 }
 
+bool lease_is_visible_to(const struct lease *lease, uid_t uid) {
+    return uid == 0 || uid == lease->claimant || uid == lease->holder;
+}
+
 uid_t lease_node_user(const struct lease *lease) {
     return lease->mode == POLICY_MODE_FD ? 0 : lease->holder;
 }

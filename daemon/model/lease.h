@@ -92,6 +92,8 @@ DEFINE_CLEANUP(struct lease *, lease_free)
 /* Whose entry stands in the ACL of the lease's nodes: the holder's, or 0 (nobody's but root's) where
  * the holder got fds. */
 uid_t lease_node_user(const struct lease *lease);
+/* Claimant, holder and root see all of a lease; what others run is no stranger's business. */
+bool lease_is_visible_to(const struct lease *lease, uid_t uid);
 /* "Group 7" or "Groups 7, 8", cut to size. */
 void lease_describe_groups(const struct lease *lease, char *buffer, size_t size);
 

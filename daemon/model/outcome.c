@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/outcome.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define ERROR(name) "org.dmaownd1.Error." name
 
 static const char *const error_names[OUTCOME_MAX] = {
@@ -38,6 +41,17 @@ static const struct {
     [REASON_DRAINING] = {"draining", OUTCOME_BUSY},
     [REASON_LEASED] = {"leased", OUTCOME_ALREADY_OWNED},
     [REASON_OPEN_ELSEWHERE] = {"open-elsewhere", OUTCOME_FOREIGN_OWNER},
+    [REASON_MOUNTED] = {"mounted", OUTCOME_DEVICE_IN_USE},
+    [REASON_SWAP] = {"swap", OUTCOME_DEVICE_IN_USE},
+    [REASON_HELD] = {"held", OUTCOME_DEVICE_IN_USE},
+    [REASON_ADDRESS] = {"address", OUTCOME_DEVICE_IN_USE},
+    [REASON_ROUTE] = {"route", OUTCOME_DEVICE_IN_USE},
+    [REASON_ENSLAVED] = {"enslaved", OUTCOME_DEVICE_IN_USE},
+    [REASON_NETDEV_ELSEWHERE] = {"netdev-elsewhere", OUTCOME_DEVICE_IN_USE},
+    [REASON_BOOT_DISPLAY] = {"boot-display", OUTCOME_DEVICE_IN_USE},
+    [REASON_CONSOLE] = {"console", OUTCOME_DEVICE_IN_USE},
+    [REASON_OPEN_NODE] = {"open-node", OUTCOME_DEVICE_IN_USE},
+    [REASON_VFS_IN_USE] = {"vfs-in-use", OUTCOME_DEVICE_IN_USE},
     [REASON_KERNEL_DRIVER] = {"kernel-driver", OUTCOME_KERNEL_HELD},
     [REASON_UNSAFE_UIO] = {"unsafe-uio", OUTCOME_KERNEL_HELD},
     [REASON_NO_GROUP] = {"no-group", OUTCOME_NOT_VIABLE},
@@ -50,11 +64,16 @@ static const struct {
     [REASON_NOT_ENFORCED] = {"not-enforced", OUTCOME_NOT_VIABLE},
     [REASON_OLD_KERNEL] = {"old-kernel", OUTCOME_NOT_VIABLE},
     [REASON_NO_RESET] = {"no-reset", OUTCOME_NOT_VIABLE},
+    [REASON_NOT_RESET] = {"not-reset", OUTCOME_NOT_VIABLE},
     [REASON_NO_INTERRUPT_REMAPPING] = {"no-interrupt-remapping", OUTCOME_NOT_VIABLE},
+    [REASON_PF_OWNED] = {"pf-owned", OUTCOME_NOT_VIABLE},
     [REASON_QUOTA] = {"quota", OUTCOME_QUOTA_EXCEEDED},
     [REASON_FREE] = {"free", OUTCOME_OK},
     [REASON_USER_DRIVER] = {"user-driver", OUTCOME_OK},
     [REASON_PASSIVE] = {"passive", OUTCOME_OK},
+    [REASON_PENDING] = {"pending", OUTCOME_OK},
+    [REASON_DATA_ON_DISK] = {"data-on-disk", OUTCOME_OK},
+    [REASON_RESET_SPANS_GROUPS] = {"reset-spans-groups", OUTCOME_OK},
 };
 
 const char *outcome_error_name(enum outcome outcome) {
@@ -63,6 +82,15 @@ const char *outcome_error_name(enum outcome outcome) {
 
 const char *reason_to_string(enum reason reason) {
     return reasons[reason].name;
+}
+
+int reason_from_string(const char *text, enum reason *ret) {
+    for (enum reason reason = REASON_NONE + 1; reason < REASON_MAX; reason++)
+        if (strcmp(reasons[reason].name, text) == 0) {
+            *ret = reason;
+            return 0;
+        }
+    return -EINVAL;
 }
 
 enum outcome reason_outcome(enum reason reason) {

@@ -41,6 +41,17 @@ enum reason {
     REASON_DRAINING,
     REASON_LEASED,
     REASON_OPEN_ELSEWHERE,
+    REASON_MOUNTED,
+    REASON_SWAP,
+    REASON_HELD,
+    REASON_ADDRESS,
+    REASON_ROUTE,
+    REASON_ENSLAVED,
+    REASON_NETDEV_ELSEWHERE,
+    REASON_BOOT_DISPLAY,
+    REASON_CONSOLE,
+    REASON_OPEN_NODE,
+    REASON_VFS_IN_USE,
     REASON_KERNEL_DRIVER,
     REASON_UNSAFE_UIO,
     REASON_NO_GROUP,
@@ -53,16 +64,23 @@ enum reason {
     REASON_NOT_ENFORCED,
     REASON_OLD_KERNEL,
     REASON_NO_RESET,
+    REASON_NOT_RESET,
     REASON_NO_INTERRUPT_REMAPPING,
+    REASON_PF_OWNED,
     REASON_QUOTA,
     /* Information only. */
     REASON_FREE,
     REASON_USER_DRIVER,
     REASON_PASSIVE,
+    REASON_PENDING,
+    REASON_DATA_ON_DISK,
+    REASON_RESET_SPANS_GROUPS,
     REASON_MAX,
 };
 
 /* "kernel-driver"; "" for REASON_NONE. */
 const char *reason_to_string(enum reason reason);
+/* 0, or -EINVAL for no reason's word. */
+int reason_from_string(const char *text, enum reason *ret);
 /* The error that a blocking finding of this reason makes; OUTCOME_OK for information. */
 enum outcome reason_outcome(enum reason reason);

@@ -6,12 +6,12 @@ daemon_libutil_a_SOURCES = \
 	%D%/util/intern.c %D%/util/intern.h %D%/util/pci-class.h %D%/util/string.c %D%/util/string.h \
 	%D%/util/user.c %D%/util/user.h
 daemon_libmodel_a_SOURCES = \
-	%D%/model/device.c %D%/model/device.h %D%/model/driver-role.c %D%/model/driver-role.h \
+	%D%/model/detachment.c %D%/model/detachment.h %D%/model/device.c %D%/model/device.h %D%/model/driver-role.c %D%/model/driver-role.h \
 	%D%/model/finding-text.c %D%/model/group.c %D%/model/group.h \
 	%D%/model/lease.c %D%/model/lease.h %D%/model/model.c %D%/model/model.h \
 	%D%/model/node-facts.c %D%/model/node-facts.h \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \
-	%D%/model/verdict.c %D%/model/verdict.h
+	%D%/model/survey.c %D%/model/survey.h %D%/model/verdict.c %D%/model/verdict.h
 daemon_libmanager_a_SOURCES = \
 	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
 	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c \

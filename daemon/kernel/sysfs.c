@@ -247,6 +247,22 @@ static int read_identity(int device, struct device_reading *reading) {
     return 0;
 }
 
+/* The PF of a VF: a link beside the device. */
+static int read_physfn(int device, struct device_reading *reading) {
+    char target[PATH_MAX];
+    ssize_t length = link_read(device, "physfn", target, sizeof(target));
+
+    reading->facts.physfn = NULL;
+    if (is_gone((int)length) || length == -EINVAL)
+        return 0;
+    if (length < 0)
+        return (int)length;
+    int r = path_resolve(reading->path, target, reading->physfn, sizeof(reading->physfn));
+    if (r >= 0)
+        reading->facts.physfn = reading->physfn;
+    return r;
+}
+
 static int open_device(int sysfs, const char *path) {
     int device = openat(sysfs, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -291,6 +307,8 @@ int sysfs_read_device(int sysfs, const char *path, struct device_reading *ret) {
         r = read_reset_methods(device, ret);
     else
         ret->facts.reset_methods = "";
+    if (r >= 0 && ret->facts.has_ids)
+        r = read_physfn(device, ret);
     if (r >= 0 && !ret->facts.has_ids)
         r = read_compatible(device, ret);
     return r < 0 ? r : read_bus(device, ret);

@@ -21,6 +21,7 @@ struct device_reading {
     char modalias[512];
     char vfio_device[64];
     char removable[16];
+    char physfn[1024];
     char reset_methods[128];
     char compatible_text[1024];
     const char *compatible[33];

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/device.h"
 
+#include "model/detachment.h"
+
 #include "util/pci-class.h"
 #include "util/string.h"
 
@@ -23,4 +25,14 @@ bool device_has_function_reset(const struct device *device) {
         }
     }
     return false;
+}
+
+const char *device_host_driver(const struct device *device) {
+    if (!device->detached)
+        return device->driver;
+    return *device->detached->driver ? device->detached->driver : NULL;
+}
+
+bool device_is_soiled_for(const struct device *device, uid_t uid) {
+    return device->soiled_by != UID_NONE && device->soiled_by != uid;
 }

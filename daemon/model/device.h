@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "model/driver-role.h"
 #include "model/node-facts.h"
@@ -15,6 +16,10 @@
 #define GROUP_NONE ((int64_t)-1)
 
 struct group;
+struct survey;
+struct detachment_member;
+
+#define UID_NONE ((uid_t)-1)
 
 /* What one reading of sysfs says of a device. The strings are borrowed. */
 struct device_facts {
@@ -31,6 +36,7 @@ struct device_facts {
     uint32_t vendor, product, subsystem_vendor, subsystem_product;
     uint32_t class;          /* 0x020000 for an Ethernet controller */
     int numa_node;           /* -1 if unknown */
+    const char *physfn;      /* of a VF: the path of its PF; NULL for others */
 };
 
 struct device {
@@ -45,6 +51,12 @@ struct device {
     uint32_t vendor, product, subsystem_vendor, subsystem_product, class;
     int numa_node;
     bool has_ids;
+    char *physfn;       /* of a VF: the path of its PF; NULL for others */
+    unsigned n_vfs;     /* devices whose PF it is */
+    struct survey *survey; /* what was found at the last look; NULL before the first */
+    const struct detachment_member *detached; /* what dmaownd moved or pinned; NULL if it did not */
+    uid_t soiled_by;    /* who had it open and may have left it running; UID_NONE */
+    bool reset_failed;  /* … and a reset was tried since, in vain */
     bool exported;      /* announced on the bus */
     bool listed;        /* on model::dirty_devices */
     bool seen;          /* by the scan that runs now */
@@ -68,6 +80,12 @@ bool device_is_bridge(const struct device *device);
 static inline bool device_blocks(const struct device *device) {
     return device->role == ROLE_KERNEL;
 }
+
+/* The driver that rules match by: the host's own while dmaownd has moved the device away; NULL if it
+ * has none. */
+const char *device_host_driver(const struct device *device);
+/* Somebody else than uid had it open and may have left it running. */
+bool device_is_soiled_for(const struct device *device, uid_t uid);
 
 /* True if one of the reset methods resets this function alone: device_specific, acpi, flr, af_flr. */
 bool device_has_function_reset(const struct device *device);

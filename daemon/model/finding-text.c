@@ -2,6 +2,7 @@
 /* The sentences of the findings: what stands in the way, and the way out. */
 #include <stdio.h>
 
+#include "model/survey.h"
 #include "model/verdict.h"
 #include "util/string.h"
 
@@ -67,6 +68,10 @@ static char *owner_text(const struct finding *finding, const struct verdict_requ
     const struct lease *lease = finding->group->lease;
 
     switch (finding->reason) {
+    case REASON_SWITCHING:
+        return string_format("%s is being moved between the kernel and userspace right now; try "
+                             "again soon, or with the option wait.",
+                             subject);
     case REASON_DRAINING:
         return draining_text(lease, request, subject);
     case REASON_LEASED:
@@ -112,12 +117,46 @@ static char *node_text(const struct finding *finding, const char *subject) {
     return string_format("%s has no node %s%s.", subject, folder, name);
 }
 
+/* Of a device: why it can not be moved to one. */
+static char *driver_text(const struct finding *finding, const char *subject) {
+    const struct survey *survey = finding->device ? finding->device->survey : NULL;
+
+    if (survey && survey->problem_text)
+        return string_format("%s can not go to a VFIO driver: %s.", subject, survey->problem_text);
+    return string_format("%s has no device on a VFIO driver; bind one to vfio-pci, or have the "
+                         "drivers switched (detach).",
+                         subject);
+}
+
+/* What a switch would take from the host. Paths, processes and commands are for root. */
+static char *use_text(const struct finding *finding, const struct verdict_request *request,
+                      const char *subject) {
+    const struct device_use *use = finding->use;
+
+    if (!use)
+        return string_format("%s is a PF, and another user has a VF of it; release that first.",
+                             subject);
+    return string_format("%s: %s%s.", subject,
+                         request->caller.uid == 0 ? use->text : use->public_text,
+                         finding->reason == REASON_DATA_ON_DISK
+                             ? ""
+                             : "; the host needs it, free it first");
+}
+
+static char *not_reset_text(const struct finding *finding, const char *subject) {
+    return string_format("%s was open to uid %u and %s since, so it may still be running; %s a rule "
+                         "with \"reattach_unreset\" lets it go on as it is.",
+                         subject, finding->device->soiled_by,
+                         finding->device->reset_failed ? "could not be reset" : "has no reset",
+                         finding->blocks ? "power it off and on, or" : "here,");
+}
+
 static char *viability_text(const struct finding *finding, const char *subject) {
     switch (finding->reason) {
     case REASON_NO_GROUP:
         return string_format("%s has no IOMMU group, or none yet.", subject);
     case REASON_NO_VFIO_DRIVER:
-        return string_format("%s has no device on a VFIO driver; bind one to vfio-pci.", subject);
+        return driver_text(finding, subject);
     case REASON_NO_NODE:
     case REASON_NODE_OPEN_TO_OTHERS:
         return node_text(finding, subject);
@@ -140,7 +179,13 @@ static char *viability_text(const struct finding *finding, const char *subject) 
         return string_format("%s can not be given away safely on this kernel: it is older than "
                              "5.19.",
                              subject);
+    case REASON_PF_OWNED:
+        return string_format("%s is a VF, and another user has its PF; release that first.", subject);
+    case REASON_NOT_RESET:
+        return not_reset_text(finding, subject);
     case REASON_NO_RESET:
+        if (finding->device->survey && finding->device->survey->problem == REASON_NO_RESET)
+            return driver_text(finding, subject);
         return string_format("%s has no reset of its own, which the policy requires.", subject);
     default:
         return string_format("%s needs interrupt remapping, which is off.", subject);
@@ -162,6 +207,10 @@ static char *information_text(const struct finding *finding, const char *subject
     const char *driver = finding->device->driver;
 
     switch (finding->reason) {
+    case REASON_RESET_SPANS_GROUPS:
+        return string_format("%s has no reset but that of its bus, which takes devices of other "
+                             "groups along.",
+                             subject);
     case REASON_USER_DRIVER:
         return string_format("%s is on the VFIO driver %s.", subject, driver ?: "(leaving)");
     case REASON_PASSIVE:
@@ -184,6 +233,8 @@ static char *make_text(const struct finding *finding, const struct verdict_reque
     case OUTCOME_ALREADY_OWNED:
     case OUTCOME_FOREIGN_OWNER:
         return owner_text(finding, request, subject);
+    case OUTCOME_DEVICE_IN_USE:
+        return use_text(finding, request, subject);
     case OUTCOME_KERNEL_HELD:
         return kernel_text(finding, subject);
     case OUTCOME_NOT_VIABLE:
@@ -191,6 +242,8 @@ static char *make_text(const struct finding *finding, const struct verdict_reque
     case OUTCOME_QUOTA_EXCEEDED:
         return quota_text(finding, request);
     default:
+        if (finding->use)
+            return use_text(finding, request, subject);
         return information_text(finding, subject);
     }
 }

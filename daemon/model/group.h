@@ -43,6 +43,7 @@ struct group {
     struct device *members; /* by device::next_member, sorted by path */
     size_t n_members;
     struct lease *lease; /* active or draining; NULL if none */
+    unsigned switching;  /* transactions that move members of it right now */
     unsigned repairs;    /* of its node since the last tick */
 
     struct group *next_dirty;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/survey.h"
 #include "util/string.h"
 
 void model_init(struct model *model) {
@@ -18,6 +19,8 @@ static void device_free(struct device *device) {
     free(device->modalias);
     free(device->vfio_device);
     free(device->cdev);
+    free(device->physfn);
+    survey_free(device->survey);
     strings_free(device->compatible);
     free(device);
 }
@@ -174,6 +177,9 @@ static int set_identity(struct model *model, struct device *device, const struct
     device->subsystem_product = facts->subsystem_product;
     device->class = facts->class;
     device->numa_node = facts->numa_node;
+    device->soiled_by = UID_NONE;
+    if (facts->physfn && !(device->physfn = strdup(facts->physfn)))
+        return -ENOMEM;
     return 0;
 }
 
@@ -208,6 +214,25 @@ static void unindex_name(struct model *model, struct device *device) {
         HASH_ADD_KEYPTR(by_name, model->names, next->name, strlen(next->name), next);
 }
 
+/* A PF that is new may have VFs that were found before it. */
+static void count_vfs(struct model *model, struct device *device) {
+    struct device *pf = device->physfn ? model_device(model, device->physfn) : NULL;
+
+    if (pf)
+        pf->n_vfs++;
+    model->n_vfs += device->physfn != NULL;
+    for (struct device *vf = model->n_vfs ? model->devices : NULL; vf; vf = vf->by_path.next)
+        device->n_vfs += string_equal(vf->physfn, device->path);
+}
+
+static void uncount_vfs(struct model *model, const struct device *device) {
+    struct device *pf = device->physfn ? model_device(model, device->physfn) : NULL;
+
+    if (pf)
+        pf->n_vfs--;
+    model->n_vfs -= device->physfn != NULL;
+}
+
 static int add_device(struct model *model, const struct device_facts *facts, struct device **ret) {
     _cleanup_(device_freep) struct device *device = calloc(1, sizeof(*device));
 
@@ -221,6 +246,7 @@ static int add_device(struct model *model, const struct device_facts *facts, str
         return -ENOMEM;
     }
     model->n_devices++;
+    count_vfs(model, device);
     touch_device(model, device, DEVICE_ADDED);
     *ret = TAKE_POINTER(device);
     return 0;
@@ -236,8 +262,10 @@ static int set_state(struct model *model, struct device *device, const struct de
     if ((facts->driver && !driver) || !reset || (facts->vfio_device && !vfio))
         return -ENOMEM;
     enum role role = driver_role(driver, facts->vfio_device != NULL, device_is_bridge(device));
-    if (driver != device->driver)
+    if (driver != device->driver) {
         changes |= DEVICE_DRIVER;
+        device->survey = survey_free(device->survey); /* it was about the other driver's */
+    }
     if (driver != device->conflict_driver)
         device->conflict_driver = NULL;
     if (role != device->role)
@@ -312,6 +340,7 @@ void model_remove_device(struct model *model, struct device *device) {
     unindex_name(model, device);
     HASH_DELETE(by_path, model->devices, device);
     model->n_devices--;
+    uncount_vfs(model, device);
     device->next_dirty = model->removed_devices;
     model->removed_devices = device;
 }
@@ -349,6 +378,30 @@ int model_update_cdev(struct model *model, struct device *device, const struct n
     if (device->group)
         model_touch_group(model, device->group);
     return 0;
+}
+
+/* Devices on one bus of the hierarchy have one folder above them. */
+static bool is_sibling(const struct device *one, const struct device *other) {
+    size_t length = (size_t)(one->name - one->path);
+
+    return one != other && (size_t)(other->name - other->path) == length &&
+           strncmp(one->path, other->path, length) == 0;
+}
+
+bool device_reset_spans_groups(const struct model *model, const struct device *device) {
+    if (!string_equal(device->reset_methods, "bus") || device_is_bridge(device))
+        return false;
+    for (const struct device *other = model->devices; other; other = other->by_path.next)
+        if (is_sibling(device, other) && other->group != device->group)
+            return true;
+    return false;
+}
+
+void model_take_survey(struct model *model, struct device *device, struct survey *survey) {
+    if (!survey_uses_equal(device->survey, survey))
+        touch_device(model, device, DEVICE_USES);
+    survey_free(device->survey);
+    device->survey = survey;
 }
 
 void model_set_open(struct model *model, struct group *group, bool open) {

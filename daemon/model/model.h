@@ -21,6 +21,7 @@ enum device_change {
     DEVICE_GROUP = 1 << 3,
     DEVICE_VFIO = 1 << 4,
     DEVICE_RESET = 1 << 5,
+    DEVICE_USES = 1 << 6,
 };
 
 struct model {
@@ -28,6 +29,7 @@ struct model {
     struct device *names;   /* by name */
     struct group *groups;   /* by id */
     size_t n_devices, n_groups;
+    size_t n_vfs; /* devices that have a PF */
     struct intern strings;
 
     struct device *dirty_devices;
@@ -42,6 +44,9 @@ void model_done(struct model *model);
 struct device *model_device(const struct model *model, const char *path);
 /* The device whose vfio_device has this name ("vfio0"). */
 struct device *model_vfio_device(const struct model *model, const char *vfio_device);
+/* Another group's device is on the same bus (below the same bridge), and nothing but a reset of that
+ * bus resets this one. */
+bool device_reset_spans_groups(const struct model *model, const struct device *device);
 struct group *model_group(const struct model *model, uint32_t id);
 
 /* Takes a reading of a device in: adds or updates it, and moves it between groups (a group that is
@@ -57,6 +62,8 @@ void model_update_group_facts(struct model *model, struct group *group,
 void model_update_node(struct model *model, struct group *group, const struct node_facts *node);
 /* The node of the device's VFIO character device. 0 or -ENOMEM, and then nothing changed. */
 int model_update_cdev(struct model *model, struct device *device, const struct node_facts *node);
+/* What a look at the device found; survey becomes the model's. */
+void model_take_survey(struct model *model, struct device *device, struct survey *survey);
 void model_set_open(struct model *model, struct group *group, bool open);
 void model_set_lease(struct model *model, struct group *group, struct lease *lease);
 /* Puts the group on the list of changes. */

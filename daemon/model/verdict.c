@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/detachment.h"
+#include "model/survey.h"
 #include "util/string.h"
 
 /* What a run of the function keeps beside its request. */
@@ -55,7 +57,7 @@ static struct policy_device policy_view(const struct device *device) {
         .bus = device->bus,
         .name = device->name,
         .path = device->path,
-        .driver = device->driver,
+        .driver = device_host_driver(device),
         .modalias = device->modalias,
         .compatible = (const char *const *)device->compatible,
         .has_ids = device->has_ids,
@@ -141,7 +143,7 @@ static void judge_terms(struct court *court) {
     for (size_t i = 0; i < court->verdict->n_rules; i++) {
         const struct policy_rule *rule = court->verdict->rules[i];
         struct finding finding = {.blocks = true, .rule = rule, .group = first_group};
-        if (!(rule->modes & request->mode)) {
+        if (request->mode && !(rule->modes & request->mode)) {
             finding.reason = REASON_MODE_DENIED;
             find(court, &finding);
         }
@@ -182,6 +184,34 @@ static void judge_group_policy(struct court *court, const struct group *group) {
         find_block(court, REASON_NO_RULE, group, group->members);
 }
 
+/* What the host needs the device for: in the way only of whoever wants to take it from its driver. */
+static void judge_uses(struct court *court, const struct device *device) {
+    const struct survey *survey = device->survey;
+
+    if (device->role != ROLE_KERNEL)
+        return;
+    for (size_t i = 0; survey && i < survey->n_uses; i++) {
+        bool needed = reason_outcome(survey->uses[i].reason) == OUTCOME_DEVICE_IN_USE;
+        find(court, &(struct finding){.reason = survey->uses[i].reason,
+                                      .blocks = needed && court->request->detach,
+                                      .group = device->group,
+                                      .device = device,
+                                      .use = &survey->uses[i]});
+    }
+}
+
+/* With `detach`, the driver goes: the policy's leave for that is judged with the terms. */
+static void judge_kernel_member(struct court *court, const struct group *group,
+                                const struct device *member) {
+    bool unsafe = driver_is_unsafe_uio(member->driver);
+
+    find(court, &(struct finding){.reason = unsafe ? REASON_UNSAFE_UIO : REASON_KERNEL_DRIVER,
+                                  .blocks = !court->request->detach,
+                                  .group = group,
+                                  .device = member});
+    judge_uses(court, member);
+}
+
 static void judge_members(struct court *court, const struct group *group) {
     static const enum reason information[] = {
         [ROLE_FREE] = REASON_FREE, [ROLE_USER] = REASON_USER_DRIVER, [ROLE_PASSIVE] = REASON_PASSIVE};
@@ -190,10 +220,7 @@ static void judge_members(struct court *court, const struct group *group) {
         if (string_equal(member->bus, "cdx") || string_equal(member->bus, "vmbus"))
             find_block(court, REASON_NOT_ENFORCED, group, member);
         if (member->role == ROLE_KERNEL)
-            find_block(court,
-                       driver_is_unsafe_uio(member->driver) ? REASON_UNSAFE_UIO
-                                                            : REASON_KERNEL_DRIVER,
-                       group, member);
+            judge_kernel_member(court, group, member);
         else if (court->keep)
             find(court, &(struct finding){.reason = information[member->role],
                                           .group = group,
@@ -202,6 +229,8 @@ static void judge_members(struct court *court, const struct group *group) {
 }
 
 static void judge_owner(struct court *court, const struct group *group) {
+    if (group->switching)
+        find_block(court, REASON_SWITCHING, group, NULL);
     if (group->lease)
         find_block(court,
                    group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED, group,
@@ -246,8 +275,32 @@ static void judge_access(struct court *court, const struct group *group) {
             find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
 }
 
+/* Drivers are to be switched, and something is left to be switched. */
+static bool moves_away(const struct verdict_request *request, const struct group *group) {
+    if (!request->detach)
+        return false;
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (device_move(member, request->named, request->n_named) != MOVE_STAYS)
+            return true;
+    return false;
+}
+
+/* The node comes with the driver; whether there is a driver is known by now. */
+static void judge_targets(struct court *court, const struct group *group) {
+    const struct verdict_request *request = court->request;
+
+    if (!group_has_user_afterwards(group, request->named, request->n_named))
+        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (device_move(member, request->named, request->n_named) == MOVE_TO_USER &&
+            member->survey && member->survey->problem)
+            find_block(court, member->survey->problem, group, member);
+}
+
 static void judge_node(struct court *court, const struct group *group) {
-    if (!group_has_role(group, ROLE_USER))
+    if (moves_away(court->request, group))
+        judge_targets(court, group);
+    else if (!group_has_role(group, ROLE_USER))
         find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
     else if (verdict_interface(court->request) == LEASE_INTERFACE_CDEV)
         judge_cdevs(court, group);
@@ -279,6 +332,55 @@ static void judge_requirements(struct court *court, const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member)
         if (!device_is_bridge(member) && !device_has_function_reset(member))
             find_block(court, REASON_NO_RESET, group, member);
+}
+
+/* The lease of somebody else who has the device's group. */
+static bool is_anothers(const struct court *court, const struct device *device) {
+    const struct group *group = device ? device->group : NULL;
+
+    if (!group)
+        return false;
+    return group->lease ? group->lease->claimant != court->request->caller.uid : group->open;
+}
+
+/* Whoever drives a PF can look into its VFs, and whoever takes it away breaks them. */
+static void judge_functions(struct court *court, const struct group *group) {
+    const struct model *model = court->request->model;
+
+    for (const struct device *member = group->members; model && member;
+         member = member->next_member) {
+        if (member->physfn && is_anothers(court, model_device(model, member->physfn)))
+            find_block(court, REASON_PF_OWNED, group, member);
+        for (const struct device *vf = member->n_vfs ? model->devices : NULL; vf;
+             vf = vf->by_path.next)
+            if (string_equal(vf->physfn, member->path) && is_anothers(court, vf)) {
+                find_block(court, REASON_VFS_IN_USE, group, member);
+                break;
+            }
+    }
+}
+
+/* A former user may have left it running, and nothing has stopped it since. */
+static void judge_hygiene(struct court *court, const struct group *group) {
+    bool allowed = court->verdict->terms.n_rules && court->verdict->terms.reattach_unreset;
+
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (device_is_soiled_for(member, court->request->holder.uid) &&
+            (member->reset_failed || !*member->reset_methods))
+            find(court, &(struct finding){.reason = REASON_NOT_RESET,
+                                          .blocks = !allowed,
+                                          .group = group,
+                                          .device = member});
+}
+
+/* The only reset that the device has takes others along. */
+static void judge_reset_span(struct court *court, const struct group *group) {
+    if (!court->keep || !court->request->model)
+        return;
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (device_reset_spans_groups(court->request->model, member))
+            find(court, &(struct finding){
+                            .reason = REASON_RESET_SPANS_GROUPS, .group = group, .device = member});
 }
 
 static void judge_quota(struct court *court) {
@@ -313,13 +415,17 @@ static void judge(struct court *court) {
         judge_node(court, request->groups[i]);
         judge_host(court, request->groups[i]);
         judge_requirements(court, request->groups[i]);
+        judge_functions(court, request->groups[i]);
+        judge_hygiene(court, request->groups[i]);
+        judge_reset_span(court, request->groups[i]);
     }
     for (size_t i = 0; i < request->n_groupless; i++) {
         find_block(court, REASON_NO_GROUP, NULL, request->groupless[i]);
         if (!request->host->has_iommu)
             find_block(court, REASON_NO_IOMMU, NULL, request->groupless[i]);
     }
-    judge_quota(court);
+    if (request->mode)
+        judge_quota(court);
     verdict->grantable = !verdict->first && !verdict->out_of_memory;
 }
 

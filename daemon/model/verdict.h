@@ -12,6 +12,7 @@
 
 #include "model/group.h"
 #include "model/lease.h"
+#include "model/model.h"
 #include "model/outcome.h"
 #include "policy/policy.h"
 
@@ -24,15 +25,18 @@ struct verdict_host {
 
 struct verdict_request {
     const struct verdict_host *host;
+    const struct model *model;       /* where PFs and VFs are found; NULL: not looked at */
     const struct policy *policy;     /* NULL: no policy was ever good, nothing is allowed */
     const struct lease_book *leases; /* for quotas */
     struct policy_subject caller;
     struct policy_subject holder;    /* the caller, or the user that it claims for */
-    unsigned mode;                   /* one POLICY_MODE_… */
+    unsigned mode;                   /* one POLICY_MODE_…, 0: no lease is asked for */
     unsigned lifetime;               /* one POLICY_LIFETIME_…, 0: whatever the rules allow */
     enum lease_interface interface;
     uint64_t ttl;                    /* seconds, 0: none asked for */
     bool detach;                     /* drivers are to be switched first */
+    struct device *const *named;     /* targets that were named as devices: see device_move */
+    size_t n_named;
     struct group *const *groups;     /* without repetition */
     size_t n_groups;
     struct device *const *groupless; /* targets that are in no group */
@@ -45,6 +49,7 @@ struct finding {
     const struct group *group;        /* NULL for a device without one, and for the quota */
     const struct device *device;      /* NULL where the group as a whole is meant */
     const struct policy_rule *rule;   /* NULL where no rule decided */
+    const struct device_use *use;     /* what the host needs the device for; NULL for others */
 };
 
 struct verdict {

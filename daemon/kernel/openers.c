@@ -40,14 +40,24 @@ struct search {
 
 /* What it says of a file that a user's file system serves is not asked for: that could take for
  * ever, and a link's text proves nothing of where its file is. */
-static bool is_wanted_node(const struct search *search, int fds, const char *fd) {
+static bool read_node(int fds, const char *fd, struct opener_node *ret) {
     struct statx status;
 
-    if (statx(fds, fd, AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0 || !S_ISCHR(status.stx_mode))
+    if (statx(fds, fd, AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0 ||
+        (!S_ISCHR(status.stx_mode) && !S_ISBLK(status.stx_mode)))
         return false;
-    dev_t number = makedev(status.stx_rdev_major, status.stx_rdev_minor);
+    ret->number = makedev(status.stx_rdev_major, status.stx_rdev_minor);
+    ret->is_block = S_ISBLK(status.stx_mode);
+    return true;
+}
+
+static bool is_wanted_node(const struct search *search, int fds, const char *fd) {
+    struct opener_node node;
+
+    if (!read_node(fds, fd, &node) || node.is_block)
+        return false;
     for (size_t i = 0; i < search->n_devices; i++)
-        if (search->devices[i] == number)
+        if (search->devices[i] == node.number)
             return true;
     return false;
 }
@@ -95,13 +105,16 @@ static enum opened look_at_process(const struct search *search, int process) {
 }
 
 /* Its program; for want of that what it calls itself. */
+static int read_name(int process, char *ret, size_t size) {
+    ssize_t length = link_read(process, "exe", ret, size);
+
+    return length >= 0 ? 0 : (int)attribute_read(process, "comm", ret, size);
+}
+
 static char *name_of(int process) {
     char name[PATH_MAX];
 
-    if (link_read(process, "exe", name, sizeof(name)) < 0 &&
-        attribute_read(process, "comm", name, sizeof(name)) < 0)
-        return NULL;
-    return text_escape(name);
+    return read_name(process, name, sizeof(name)) < 0 ? NULL : text_escape(name);
 }
 
 static char *unit_of(pid_t pid) {
@@ -172,6 +185,80 @@ int openers_write(int output, const dev_t *devices, size_t n_devices) {
         r = write_with_device(&search, dirfd(proc));
     return r < 0 ? r : 0;
 }
+
+/* ---- Pairs of node and process */
+
+struct pairs {
+    const struct opener_node *nodes;
+    size_t n;
+    pid_t *told; /* the last process that was told for each node */
+    opener_handler *found;
+    void *userdata;
+};
+
+static int tell(const struct pairs *pairs, size_t place, pid_t pid, int process) {
+    _cleanup_(freep) char *unit = NULL;
+    char name[PATH_MAX];
+
+    if (read_name(process, name, sizeof(name)) < 0)
+        return 0; /* it has ended */
+    if (sd_pid_get_unit(pid, &unit) < 0)
+        unit = NULL;
+    const struct opener opener = {.place = place, .pid = pid, .name = name, .unit = unit};
+    return pairs->found(&opener, pairs->userdata);
+}
+
+static int tell_fd(const struct pairs *pairs, pid_t pid, int process, int fds, const char *fd) {
+    struct opener_node node;
+    int r = 0;
+
+    if (!read_node(fds, fd, &node))
+        return 0;
+    for (size_t i = 0; r >= 0 && i < pairs->n; i++) {
+        bool is_it = pairs->nodes[i].number == node.number &&
+                     pairs->nodes[i].is_block == node.is_block && pairs->told[i] != pid;
+        if (!is_it || is_path_only(process, fd))
+            continue;
+        pairs->told[i] = pid;
+        r = tell(pairs, i, pid, process);
+    }
+    return r;
+}
+
+static int tell_process(const struct pairs *pairs, int proc, const char *name) {
+    _cleanup_(closedirp) DIR *fds = NULL;
+    char target[PATH_MAX];
+    struct dirent *entry;
+    uint32_t pid;
+    int r = 0;
+
+    if (parse_u32(name, &pid) < 0 || (pid_t)pid == getpid() || (pid_t)pid == getppid())
+        return 0;
+    _cleanup_(fd_closep) int process = fd_open_directory(proc, name);
+    if (process < 0 || directory_open(process, "fd", &fds) < 0)
+        return 0;
+    while (r >= 0 && (entry = directory_next(fds)))
+        if (link_read(dirfd(fds), entry->d_name, target, sizeof(target)) >= 0 &&
+            string_after(target, "/dev/"))
+            r = tell_fd(pairs, (pid_t)pid, process, dirfd(fds), entry->d_name);
+    return r;
+}
+
+int openers_find(const char *proc, const struct opener_node *nodes, size_t n_nodes,
+                 opener_handler *found, void *userdata) {
+    _cleanup_(freep) pid_t *told = calloc(n_nodes + 1, sizeof(*told));
+    const struct pairs pairs = {
+        .nodes = nodes, .n = n_nodes, .told = told, .found = found, .userdata = userdata};
+    _cleanup_(closedirp) DIR *directory = NULL;
+    struct dirent *entry;
+    int r = told ? directory_open(AT_FDCWD, proc, &directory) : -ENOMEM;
+
+    while (r >= 0 && (entry = directory_next(directory)))
+        r = tell_process(&pairs, dirfd(directory), entry->d_name);
+    return r < 0 ? r : 0;
+}
+
+/* ---- The answer as text */
 
 /* Takes the text up to the next space. NULL at the end of the line. */
 static char *take_word(char **line) {

@@ -24,5 +24,21 @@ int openers_write(int output, const dev_t *devices, size_t n_devices);
  * is the caller's, NULL when there are none; *ret_certain: they have a node itself open. */
 int openers_read(const char *output, char ***ret_texts, bool *ret_certain);
 
+/* Who has which of these nodes open: a call of found for each pair, in no order. The strings are
+ * borrowed for the call; unit is NULL for none, place is the node's in the list. Stops when found
+ * returns a negative errno. Processes as above. 0 or a negative errno. */
+struct opener_node {
+    dev_t number;
+    bool is_block;
+};
+struct opener {
+    size_t place;
+    pid_t pid;
+    const char *name, *unit; /* may hold any byte */
+};
+typedef int opener_handler(const struct opener *opener, void *userdata);
+int openers_find(const char *proc, const struct opener_node *nodes, size_t n_nodes,
+                 opener_handler *found, void *userdata);
+
 /* For tests: another folder than /proc. The string is borrowed for good. */
 void openers_use_folder(const char *proc);

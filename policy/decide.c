@@ -49,6 +49,44 @@ const struct policy_rule *policy_denies_holder(const struct policy *policy,
     return NULL;
 }
 
+/* Names that are unknown may be known later: only who speaks of everyone speaks of these too. */
+static bool speaks_of_nobody(const struct policy_rule *rule) {
+    const struct policy_subjects *subjects = rule->subjects;
+
+    return subjects->incomplete && subjects->n_users == 0 && subjects->n_groups == 0;
+}
+
+static bool denies_everyone(const struct policy_rule *rule) {
+    return rule->effect == POLICY_DENY && !rule->subjects->named && rule->subjects->n_units == 0;
+}
+
+/* True if a rule before this one decides for all whom this one speaks of. */
+static bool is_decided_before(const struct policy *policy, const struct policy_rule *rule,
+                              struct device_texts *texts) {
+    for (size_t i = 0; i < rule->index; i++) {
+        const struct policy_rule *earlier = &policy->rules[i];
+        if (match_holds(earlier->match, texts) &&
+            (denies_everyone(earlier) ||
+             (!speaks_of_nobody(rule) && subjects_cover(earlier, rule))))
+            return true;
+    }
+    return false;
+}
+
+const struct policy_rule *policy_reserves(const struct policy *policy,
+                                          const struct policy_device *device) {
+    struct device_texts texts;
+
+    texts_init(&texts, device);
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        if (rule->reserve && match_holds(rule->match, &texts) &&
+            !is_decided_before(policy, rule, &texts))
+            return rule;
+    }
+    return NULL;
+}
+
 bool policy_rule_delegates(const struct policy_rule *rule, uid_t uid) {
     for (size_t i = 0; i < rule->n_delegates; i++)
         if (rule->delegates[i] == uid)

@@ -139,6 +139,15 @@ const struct policy_rule *policy_decide(const struct policy *policy,
                                         const struct policy_device *device,
                                         const struct policy_subject *subject);
 
+/* The rule that keeps the device for userspace from the start, whoever will come for it, or NULL:
+ * the first allow rule with `reserve` whose match holds and which can decide for somebody. It can
+ * not where an earlier rule that matches the device speaks of all whom it speaks of, such as a deny
+ * rule against everyone; an allow rule for others leaves it alone. Whether its users and groups are
+ * known does not matter, so that a policy whose names are not looked up (early at boot) does too.
+ * The caller leaves out what no VFIO driver takes: PCI bridges. */
+const struct policy_rule *policy_reserves(const struct policy *policy,
+                                          const struct policy_device *device);
+
 /* For a claim by one user for another: the deny rule that stands against the holder, or NULL.
  * granted is the rule that allowed the device to the claimant. The first rule that applies to the
  * holder decides, but a deny rule without users and groups (it stands against everyone) counts

@@ -303,6 +303,50 @@ START_TEST(test_holder) {
 }
 END_TEST
 
+#define RESERVE(name, more)                                                                        \
+    "{\"name\": \"" name "\", \"effect\": \"allow\", \"reserve\": true, \"match\": {" more "}"
+#define ALICE ", \"subjects\": {\"users\": [\"alice\"]}}"
+#define UNKNOWN ", \"subjects\": {\"users\": [\"nobody-yet\"]}}"
+
+/* Which rule keeps the NIC from the host? */
+static const struct {
+    const char *rules, *reserves;
+} reserve_cases[] = {
+    { "", NULL },
+    { RESERVE("r", "") "}", "r" },
+    { RESERVE("r", "\"bus\": \"amba\"") "}", NULL },
+    { RESERVE("r", "\"bus\": \"amba\"") "}," RESERVE("s", "\"bus\": \"pci\"") "}", "s" },
+    { RESERVE("r", "\"bus\": \"pci\"") ALICE "," RESERVE("s", "") "}", "r" },
+    /* A deny rule against everyone stands in front, or behind. */
+    { "{\"effect\": \"deny\", \"match\": {\"name\": \"0000:00:05.*\"}}," RESERVE("r", "") "}", NULL },
+    { RESERVE("r", "\"vendor\": \"0x8086\"") "}, {\"effect\": \"deny\", \"match\": {}}", "r" },
+    { "{\"effect\": \"deny\", \"match\": {\"name\": \"0000:00:06.0\"}}," RESERVE("r", "") "}", "r" },
+    { "{\"effect\": \"deny\", \"match\": {\"name\": \"0000:00:05.*\"}}," RESERVE("r", "") UNKNOWN, NULL },
+    /* One against those whom the rule speaks of, against others, or in some units only. */
+    { "{\"effect\": \"deny\", \"match\": {\"name\": \"0000:*\"}" ALICE "," RESERVE("r", "") ALICE, NULL },
+    { "{\"effect\": \"deny\", \"match\": {\"name\": \"0000:*\"}" ALICE "," RESERVE("r", "") "}", "r" },
+    { "{\"effect\": \"deny\", \"match\": {\"bus\": \"pci\"}, \"subjects\": {\"units\": [\"a.service\"]}},"
+      RESERVE("r", "") "}", "r" },
+    /* An allow rule without reserve is for others, or for the same. */
+    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}}," RESERVE("r", "") ALICE, "r" },
+    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") ALICE, NULL },
+    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") "}", "r" },
+    /* Names that nobody knows yet. */
+    { RESERVE("r", "") UNKNOWN, "r" },
+    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") UNKNOWN, "r" },
+};
+
+START_TEST(test_reserves) {
+    _cleanup_(freep) char *text = string_format(RULES("%s"), reserve_cases[_i].rules);
+    _cleanup_(policy_freep) struct policy *policy = test_policy(&test_lenient, text);
+    const struct policy_rule *rule = policy_reserves(policy, &nic);
+
+    ck_assert_msg(string_equal(rule ? rule->name : NULL, reserve_cases[_i].reserves), "%s: %s",
+                  text, rule ? rule->name : "none");
+    ck_assert(!rule || rule->reserve);
+}
+END_TEST
+
 START_TEST(test_words) {
     ck_assert_int_eq(policy_mode_from_string("fd"), POLICY_MODE_FD);
     ck_assert_int_eq(policy_mode_from_string("FD"), -EINVAL);
@@ -349,6 +393,7 @@ int main(int argc, char **argv) {
     tcase_add_test(all, test_defaults);
     tcase_add_test(all, test_terms);
     tcase_add_loop_test(all, test_holder, 0, ELEMENTS_OF(holder_cases));
+    tcase_add_loop_test(all, test_reserves, 0, ELEMENTS_OF(reserve_cases));
     tcase_add_test(all, test_words);
     suite_add_tcase(suite, all);
     return test_main(suite);

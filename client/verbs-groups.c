@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "client/table.h"
 #include "client/text.h"
 #include "client/verbs-groups.h"
+#include "client/why.h"
+#include "util/fd.h"
 
 /* ---- list ---------------------------------------------------------------------------------- */
 
@@ -363,13 +366,38 @@ static enum exit_status show_lease(struct client *client, const char *path) {
     return lease_print(client, lease);
 }
 
+static enum exit_status group_read_why(const struct client *client, json_object *group) {
+    _cleanup_(fd_closep) int sysfs = fd_open_directory(AT_FDCWD, "/sys");
+    json_object *entries;
+
+    if (sysfs < 0)
+        return client_fail(client, STATUS_ERROR, "/sys: %s", strerror(-sysfs));
+    if (why_explain(sysfs, json_member(group, "devices"), &entries) < 0 ||
+        json_set(group, "why", entries) < 0)
+        return client_fail_memory(client);
+    return STATUS_DONE;
+}
+
+/* The group was shown: what is left to say of --why. */
+static enum exit_status show_why(const struct client *client, json_object *group) {
+    json_object *entries = json_member(group, "why");
+    enum exit_status status = client->json ? STATUS_DONE : why_print(client, entries);
+
+    if (status == STATUS_DONE && why_needs_root(entries))
+        return client_fail(client, STATUS_DENIED,
+                           "not all of the configuration space could be read; root can");
+    return status;
+}
+
 static enum exit_status show_run(struct client *client, const struct arguments *arguments) {
     _cleanup_(json_putp) json_object *group = NULL;
     _cleanup_(freep) char *path = NULL;
+    bool why = arguments_value(arguments, "why");
 
     /* A number would be a group's. */
     if (*arguments->words[0] == '/' && lease_path_parse(arguments->words[0], &path) == 0)
-        return show_lease(client, path);
+        return why ? client_fail(client, STATUS_USAGE, "--why wants a group or a device, not a lease")
+                   : show_lease(client, path);
     enum exit_status status = group_find(client, arguments->words[0], &path);
 
     if (status == STATUS_DONE)
@@ -378,12 +406,21 @@ static enum exit_status show_run(struct client *client, const struct arguments *
         status = group_read_lease(client, group);
     if (status == STATUS_DONE)
         status = group_explain(client, arguments->words[0], group);
+    if (status == STATUS_DONE && why)
+        status = group_read_why(client, group);
     if (status != STATUS_DONE)
         return status;
-    if (client->json)
-        return json_print(group, false) < 0 ? client_fail_memory(client) : STATUS_DONE;
-    return print_group(client, group);
+    if (!client->json)
+        status = print_group(client, group);
+    else if (json_print(group, false) < 0)
+        status = client_fail_memory(client);
+    return status == STATUS_DONE && why ? show_why(client, group) : status;
 }
+
+static const struct verb_option show_options[] = {
+    {"why", 'w', NULL, "say what joins the devices of the group (as root)"},
+    {NULL},
+};
 
 const struct verb verb_show = {
     .name = "show",
@@ -391,7 +428,12 @@ const struct verb verb_show = {
     .summary = "Shows a group in full, or a lease by its object path",
     .help = "A lease's number would be taken for a group's: give its object path.\n"
             "A role says what a device's driver means for the group: free (no driver), user\n"
-            "(VFIO), passive (does no harm beside a user) or kernel (stands in the way).\n",
+            "(VFIO), passive (does no harm beside a user) or kernel (stands in the way).\n"
+            "--why reads the configuration space of PCI devices and of the bridges above\n"
+            "them, which only root can, and says which bridge, port or slot joins the devices\n"
+            "and what would part them. 'unknown' is an answer: not every rule of the kernel\n"
+            "can be seen from outside.\n",
+    .options = show_options,
     .json = true,
     .min_words = 1,
     .max_words = 1,

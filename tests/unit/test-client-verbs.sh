@@ -88,6 +88,14 @@ is "show in JSON" "$(json '[.id, .lease.id, .verdict.grantable, .devices[0].name
 ends 0 show 7 --json
 is "no lease" "$(json .lease)" null
 ends 6 show 99
+ends 0 show --why 7
+like "show --why" "$out" "Group 7*A claim by you: grantable*Why these devices are together:*Reason: unknown*\
+Devices: 0000:00:05.0,0000:00:05.1*Why: Not all of them are PCI devices*"
+ends 0 show --why 12
+like "show --why of one device" "$out" "*Why these devices are together:*there is only one"
+ends 0 show --why 7 --json
+is "show --why in JSON" "$(json '[.id, (.why | length), .why[0].reason, .why[0].devices[1]]')" \
+    '[7,1,"unknown","0000:00:05.1"]'
 ends 0 explain 7
 like "explain" "$out" "grantable*0000:00:05.1*Device 0000:00:05.1 speaks.*"
 for pair in no-rule:3 leased:5 kernel-driver:4 quota:5 no-node:4 never-heard-of:1; do
@@ -177,6 +185,7 @@ process 9 (/bin/\\\\x1b\[31m)*Unit: machine-a.scope*"
 ends 0 show /org/dmaownd1/lease/3 --json
 is "in JSON" "$(json '[.id, .unit, .openers[1]]')" $'[3,"machine-a.scope","process 9 (/bin/\\u001b[31m)"]'
 ends 6 show /org/dmaownd1/lease/9
+ends 2 show --why /org/dmaownd1/lease/3
 ends 0 status
 like "status" "$out" "*Version: 0.1*Kernel model: claim*Owners: 1 kernel, 1 user*"
 ends 0 status --json

@@ -35,5 +35,5 @@ dmaownd_SOURCES = %D%/main.c
 dmaownd_LDADD = %D%/libbus.a %D%/libmanager.a %D%/kernel/libkernel.a %D%/record/librecord.a \
 	%D%/libmodel.a policy/libpolicy.a %D%/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(EV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
-	$(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
+	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
 dist_man_MANS += %D%/dmaownd.8

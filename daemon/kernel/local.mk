@@ -3,11 +3,14 @@ noinst_LIBRARIES += daemon/kernel/libkernel.a
 daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/driver-switch.c daemon/kernel/driver-switch.h \
 	daemon/kernel/features.c daemon/kernel/features.h \
+	daemon/kernel/kernel-log.c daemon/kernel/kernel-log.h \
+	daemon/kernel/modules.c daemon/kernel/modules.h \
 	daemon/kernel/node-acl.c daemon/kernel/node-acl.h \
 	daemon/kernel/node-watch.c daemon/kernel/node.c daemon/kernel/node.h \
 	daemon/kernel/openers.c daemon/kernel/openers.h \
 	daemon/kernel/path.c daemon/kernel/path.h \
 	daemon/kernel/process.c daemon/kernel/process.h \
+	daemon/kernel/reset.c daemon/kernel/reset.h \
 	daemon/kernel/sysfs-list.c daemon/kernel/sysfs.c daemon/kernel/sysfs.h \
 	daemon/kernel/uevent.c daemon/kernel/uevent.h \
 	daemon/kernel/usage-block.c daemon/kernel/usage-disk.c daemon/kernel/usage-functions.c \
@@ -15,3 +18,4 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/usage-nodes.c daemon/kernel/usage-tree.c \
 	daemon/kernel/usage.c daemon/kernel/usage.h daemon/kernel/usage-internal.h \
 	daemon/kernel/usage-watch.c daemon/kernel/usage-watch.h
+	daemon/kernel/vfio-driver.c daemon/kernel/vfio-driver.h

@@ -16,6 +16,7 @@ static const char *const vfio_drivers[] = {
     "vfio-pci",        "vfio-platform",   "vfio-amba",        "vfio-fsl-mc",
     "vfio-cdx",        "mlx5-vfio-pci",   "hisi-acc-vfio-pci", "virtio-vfio-pci",
     "pds-vfio-pci",    "qat-vfio-pci",    "nvgrace-gpu-vfio-pci", "vfio-mdev",
+    "xe-vfio-pci",     "ism-vfio-pci",
 };
 
 static const char *const passive_drivers[] = {"pcieport", "pci-stub"};

@@ -3,7 +3,8 @@
 
 /* What a driver means for the ownership of its device's group. The kernel keeps this to itself
  * (struct device_driver, driver_managed_dma), so it is a table: Linux 5.19 to 6.12, every driver
- * that sets the flag. What is not known is taken to drive DMA for the kernel. */
+ * that sets the flag, and the VFIO variants of later ones (xe, ism). What is not known is taken to
+ * drive DMA for the kernel. */
 
 #include <stdbool.h>
 

@@ -56,5 +56,5 @@ endif
 %C%_mktree_LDFLAGS = -pthread
 
 EXTRA_DIST += %D%/default.scenario %D%/two-groups.scenario
-dist_check_SCRIPTS += %D%/check-fakekernel.sh %D%/check-vfio.sh
+dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-vfio.sh
 TESTS += %D%/check-fakekernel.sh %D%/check-vfio.sh

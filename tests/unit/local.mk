@@ -29,13 +29,14 @@ layer_test_libraries = \
 	daemon/kernel/libkernel.a daemon/record/librecord.a daemon/libmodel.a \
 	policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
-	$(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(CHECK_LIBS)
+	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
-	%D%/test-keepers %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
-	%D%/test-options %D%/test-process %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
-	%D%/test-units %D%/test-units-watch %D%/test-util
+	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
+	%D%/test-options %D%/test-process %D%/test-reset %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
+	%D%/test-units %D%/test-units-watch %D%/test-util \
+	%D%/test-vfio-driver %D%/test-vfio-line
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
 endif
@@ -51,6 +52,8 @@ tests_unit_test_features_SOURCES = %D%/test-features.c %D%/tree.h
 tests_unit_test_features_LDADD = $(layer_test_libraries)
 tests_unit_test_keepers_SOURCES = %D%/test-keepers.c %D%/tree.h %D%/manager-fixture.h
 tests_unit_test_keepers_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
+tests_unit_test_kernel_log_SOURCES = %D%/test-kernel-log.c %D%/tree.h
+tests_unit_test_kernel_log_LDADD = $(layer_test_libraries)
 tests_unit_test_node_SOURCES = %D%/test-node.c %D%/tree.h
 tests_unit_test_node_LDADD = $(layer_test_libraries)
 tests_unit_test_node_share_SOURCES = %D%/test-node-share.c %D%/tree.h
@@ -63,6 +66,8 @@ tests_unit_test_options_SOURCES = %D%/test-options.c %D%/tree.h %D%/units-fixtur
 tests_unit_test_options_LDADD = daemon/libbus.a daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h
 tests_unit_test_process_LDADD = $(layer_test_libraries)
+tests_unit_test_reset_SOURCES = %D%/test-reset.c %D%/tree.h
+tests_unit_test_reset_LDADD = $(layer_test_libraries)
 tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h
 tests_unit_test_state_LDADD = $(layer_test_libraries)
 tests_unit_test_state_endings_SOURCES = %D%/test-state-endings.c %D%/tree.h
@@ -79,6 +84,10 @@ tests_unit_test_units_watch_SOURCES = %D%/test-units-watch.c %D%/tree.h %D%/unit
 tests_unit_test_units_watch_LDADD = daemon/libbus.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
 tests_unit_test_util_LDADD = $(layer_test_libraries)
+tests_unit_test_vfio_driver_SOURCES = %D%/test-vfio-driver.c %D%/tree.h
+tests_unit_test_vfio_driver_LDADD = $(layer_test_libraries)
+tests_unit_test_vfio_line_SOURCES = %D%/test-vfio-line.c %D%/tree.h
+tests_unit_test_vfio_line_LDADD = $(layer_test_libraries)
 
 # The model, the verdict and the leases: no system call.
 pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JSON_LIBS) $(CHECK_LIBS)

@@ -35,6 +35,11 @@ static const struct {
     {"nvgrace-gpu-vfio-pci", ROLE_USER},
     {"nvgrace_gpu_vfio_pci", ROLE_USER},
     {"vfio-mdev", ROLE_USER},
+    /* Later ones. */
+    {"xe-vfio-pci", ROLE_USER},
+    {"xe_vfio_pci", ROLE_USER},
+    {"ism-vfio-pci", ROLE_USER},
+    {"ism_vfio_pci", ROLE_USER},
     /* Those that coexist with a user. */
     {"pcieport", ROLE_PASSIVE},
     {"pci-stub", ROLE_PASSIVE},

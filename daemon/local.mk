@@ -15,7 +15,8 @@ daemon_libmodel_a_SOURCES = \
 daemon_libmanager_a_SOURCES = \
 	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
 	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c \
-	%D%/manager-repeat.c \
+	%D%/manager-repeat.c %D%/manager-detach.c %D%/manager-detachments.c %D%/manager-hygiene.c \
+	%D%/manager-steps.c %D%/manager-survey.c %D%/manager-switch.c %D%/manager-switch.h \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
 	%D%/util/worker.c %D%/util/worker.h
 daemon_libbus_a_SOURCES = \
@@ -24,6 +25,7 @@ daemon_libbus_a_SOURCES = \
 	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h \
 	%D%/bus/lease-interface.c \
 	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
+	%D%/bus/modules.c %D%/bus/modules.h %D%/bus/plan.c %D%/bus/switch.c %D%/bus/switch.h \
 	%D%/bus/publish.c %D%/bus/question.c %D%/bus/question.h %D%/bus/revoke.c %D%/bus/targets.c %D%/bus/targets.h \
 	%D%/bus/units.c %D%/bus/units.h
 

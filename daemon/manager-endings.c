@@ -31,7 +31,24 @@ static void record_end(struct manager *manager, const struct lease *lease) {
     manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
 }
 
+/* The groups of an ended lease that asked for it go back to their host drivers. */
+static void give_back(struct manager *manager, const struct lease *lease) {
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        struct group *group = model_group(&manager->model, lease->groups[i].id);
+        struct detachment *found[DETACHMENTS_MAX];
+        struct claim claim = {.groups = &group, .n_groups = group && !lease->groups[i].lost};
+        size_t n = manager_find_detachments(manager, &claim, found);
+        for (size_t j = 0; j < n; j++) {
+            int r = manager_reattach(manager, found[j], WAY_BACK_PROBED, false);
+            if (r < 0)
+                log_message(LOG_ERR, "Group %u can not be given back: %s.", lease->groups[i].id,
+                            strerror(-r));
+        }
+    }
+}
+
 void manager_finish_lease(struct manager *manager, struct lease *lease) {
+    manager_note_soiled(manager, lease);
     for (size_t i = 0; i < lease->n_groups; i++) {
         struct group *group = model_group(&manager->model, lease->groups[i].id);
         if (!group || group->lease != lease)
@@ -53,6 +70,8 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
     lease_book_remove(&manager->leases, lease);
     if (manager->listener)
         manager->listener->lease_ended(lease, manager->listener_data);
+    if (lease->reattach)
+        give_back(manager, lease);
     lease_free(lease);
 }
 

@@ -368,6 +368,15 @@ static void handle_cdev_event(struct manager *manager, enum node_event event,
         refresh_cdev(manager, device);
 }
 
+static void note_open(struct manager *manager, struct group *group, bool open) {
+    struct lease *lease = open ? group->lease : NULL;
+
+    for (size_t i = 0; lease && i < lease->n_groups; i++)
+        if (lease->groups[i].id == group->id)
+            lease->groups[i].opened = true;
+    model_set_open(&manager->model, group, open);
+}
+
 void manager_handle_node_event(enum node_event event, uint32_t id, const char *vfio_device,
                                void *userdata) {
     struct manager *manager = userdata;
@@ -381,5 +390,5 @@ void manager_handle_node_event(enum node_event event, uint32_t id, const char *v
         manager_refresh_node(manager, group);
     /* An open that is heard of when the kernel has taken the node away would never be closed. */
     else if (group && (event == NODE_EVENT_CLOSED || group->node.present))
-        model_set_open(&manager->model, group, event == NODE_EVENT_OPENED);
+        note_open(manager, group, event == NODE_EVENT_OPENED);
 }

@@ -176,6 +176,7 @@ struct lease *manager_make_lease(const struct claim *claim, const struct verdict
     lease->mode = claim->mode;
     lease->interface = claim->interface;
     lease->container = claim->container;
+    lease->reattach = claim->reattach;
     lease->lifetime = claim->lifetime;
     lease->kept_pid = claim->kept_pid;
     lease->kept_start = claim->kept_start;

@@ -164,6 +164,7 @@ void manager_recover(struct manager *manager) {
         recover_lease(manager, lease);
     }
     manager_check_keepers(manager);
+    manager_recover_detachments(manager);
     manager_end_overdue(manager);
     if (manager->lost_leases)
         withdraw_orphans(manager);

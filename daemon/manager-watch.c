@@ -203,7 +203,19 @@ static void watch_removed(struct manager *manager, struct group *group) {
     manager_try_draining(manager);
 }
 
+/* Records of what was moved are of devices: they come, go and are moved by others. */
+static void settle_detachments(struct manager *manager) {
+    if (!manager->detachments)
+        return;
+    for (struct device *device = manager->model.removed_devices; device; device = device->next_dirty)
+        manager_note_removed(manager, device->path);
+    manager_link_detachments(manager);
+    for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty)
+        manager_check_detached(manager, device);
+}
+
 void manager_settle(struct manager *manager) {
+    settle_detachments(manager);
     for (struct group *group = manager->model.removed_groups; group; group = group->next_dirty)
         watch_removed(manager, group);
     for (struct group *group = manager->model.dirty_groups; group; group = group->next_dirty) {

@@ -233,6 +233,9 @@ static int load_leases(struct manager *manager) {
         log_message(LOG_ERR, "%u lease files in %s were not readable and are set aside as *.bad.",
                     bad, manager->options.state_directory);
     manager->lost_leases = bad;
+    for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        for (size_t i = 0; i < lease->n_groups; i++)
+            lease->groups[i].opened = true; /* nobody saw whether */
     return r;
 }
 
@@ -251,6 +254,11 @@ int manager_new(struct ev_loop *loop, const struct manager_options *options, str
         r = load_leases(manager);
     if (r >= 0)
         r = read_kernel(manager);
+    if (r < 0)
+        return r;
+    r = manager_load_soiled(manager);
+    if (r >= 0)
+        r = manager_load_detachments(manager);
     if (r < 0)
         return r;
     manager->host.remaps_interrupts = interrupts_are_remapped();
@@ -279,6 +287,8 @@ struct manager *manager_free(struct manager *manager) {
     manager_cancel_policy_load(manager);
     worker_free(manager->symbols);
     manager_free_drains(manager);
+    manager_free_transactions(manager);
+    manager_free_detachments(manager);
     manager_free_keepers(manager);
     lease_book_done(&manager->leases);
     model_done(&manager->model);

@@ -14,6 +14,7 @@
 #include "kernel/features.h"
 #include "kernel/node.h"
 #include "kernel/uevent.h"
+#include "model/detachment.h"
 #include "model/lease.h"
 #include "model/model.h"
 #include "model/verdict.h"
@@ -33,6 +34,11 @@ struct manager_listener {
     void (*lease_ended)(struct lease *lease, void *userdata);
     void (*conflict)(const struct group *group, const char *device, const char *driver,
                      const char *text, void *userdata);
+    /* A switch of drivers has ended: OUTCOME_OK, or why it did not come about. */
+    void (*switched)(uint64_t id, enum outcome outcome, const char *text, void *userdata);
+    /* Has the service manager load a module; manager_module_loaded follows. A negative errno: not even
+     * asked. */
+    int (*load_module)(const char *module, uint64_t id, void *userdata);
     void (*policy_reloaded)(bool ok, const char *text, void *userdata);
 };
 
@@ -44,6 +50,8 @@ struct manager_options {
 };
 
 struct drain;
+struct manager_survey;
+struct transaction;
 struct keeper;
 struct policy_load;
 struct stale;
@@ -68,6 +76,8 @@ struct manager {
     struct keeper *keepers; /* what leases live with, by lease */
     int keepers_ended;      /* epoll of their fds */
     struct drain *drains;   /* what is under way for leases that drain, by lease */
+    struct detachment *detachments;   /* what was moved, by id */
+    struct transaction *transactions; /* what is being moved, by id */
     unsigned lost_leases; /* whose state could not be read at the start */
     bool lost;           /* … and something could not be noted */
 
@@ -142,7 +152,10 @@ struct claim {
     uint64_t kept_start;
     const char *kept_unit; /* lifetime unit; "" otherwise */
     uint64_t ttl; /* seconds; 0 without */
-    bool detach;
+    bool detach;            /* switch drivers first */
+    bool reattach;          /* … and back when the lease has ended */
+    struct device **named;  /* targets that were named as devices */
+    size_t n_named;
     const char *key, *comment; /* "" without */
     struct group **groups; /* without repetition, at most CLAIM_GROUPS_MAX */
     size_t n_groups;
@@ -293,6 +306,77 @@ void manager_look_soon(struct manager *manager);
 int manager_drain_error(const struct manager *manager, const struct lease *lease);
 void manager_stop_draining(struct manager *manager, const struct lease *lease);
 void manager_free_drains(struct manager *manager);
+
+/* ---- a look that may block (manager-survey.c) */
+
+/* Looks what the host needs these devices for and, with drivers_for, which VFIO drivers there are for
+ * that subject. The model has the answer when done is called, with 0 or a negative errno. */
+typedef void manager_surveyed(int result, void *userdata);
+int manager_survey(struct manager *manager, struct device *const *devices, size_t n_devices,
+                   const struct policy_subject *drivers_for, manager_surveyed *done,
+                   void *userdata, struct manager_survey **ret);
+/* Gives up on it: done is not called. */
+struct manager_survey *manager_survey_free(struct manager_survey *survey);
+
+/* ---- switching drivers (manager-detach.c, manager-switch.c) */
+
+/* Records that one call may concern. */
+#define DETACHMENTS_MAX 128
+
+/* A member of the claim's groups has to move before they can be granted. */
+bool manager_needs_detach(const struct claim *claim);
+/* What would move, by the last look; with all, also what stays (MOVE_STAYS). *ret is the caller's. */
+int manager_plan_detach(const struct claim *claim, bool all, struct detachment **ret);
+/* Starts to move the claim's groups, which the verdict allows under these rules. OUTCOME_OK with *ret_id,
+ * of which the listener hears (0: nothing is to be moved); an outcome with refusal filled, and then
+ * nothing was touched; or a negative errno. The end may come before this returns. */
+int manager_detach(struct manager *manager, const struct claim *claim, const char *rule,
+                   uint64_t *ret_id, struct refusal *refusal);
+/* What is being moved goes back; why completes the sentence "Step … of device …" or "The switch of
+ * drivers". What went wrong first is returned, the caller's; NULL if it has ended. */
+char *manager_undo_detach(struct manager *manager, uint64_t id, const char *why);
+void manager_module_loaded(struct manager *manager, uint64_t id, const char *module, int error);
+/* The records of the claim's groups. */
+size_t manager_find_detachments(const struct manager *manager, const struct claim *claim,
+                                struct detachment *ret[static DETACHMENTS_MAX]);
+/* Starts to give the members back. unreset: also what could not be reset. 0, and the listener hears of
+ * detachment->id; -EBUSY: on its way already; or another errno. The record may be gone afterwards. */
+int manager_reattach(struct manager *manager, struct detachment *detachment, enum way_back way,
+                     bool unreset);
+/* Whether the claim's groups can be given back now; OUTCOME_OK, or an outcome with refusal filled. */
+enum outcome manager_judge_reattach(struct manager *manager, const struct claim *claim,
+                                    struct refusal *refusal);
+/* "Step unbind of device … from e1000": what a switch is at; the caller's, NULL if nothing hangs. */
+char *manager_describe_switch(const struct manager *manager, uint64_t id);
+struct detachment *manager_detachment_of(const struct manager *manager,
+                                         const struct device *device);
+void manager_free_transactions(struct manager *manager);
+
+/* ---- records of what was moved (manager-detachments.c) */
+
+int manager_load_detachments(struct manager *manager);
+/* Undoes or finishes what the end of a daemon cut short. */
+void manager_recover_detachments(struct manager *manager);
+/* The device changed: somebody else may have moved it. */
+void manager_check_detached(struct manager *manager, struct device *device);
+void manager_note_removed(struct manager *manager, const char *path);
+void manager_free_detachments(struct manager *manager);
+/* The model's devices know of their record. To be called when one was added or lost members. */
+void manager_link_detachments(struct manager *manager);
+
+/* ---- what former users left running (manager-hygiene.c) */
+
+/* The devices of an ended lease that its holder had open. */
+void manager_note_soiled(struct manager *manager, const struct lease *lease);
+void manager_note_clean(struct manager *manager, const char *path);
+int manager_load_soiled(struct manager *manager);
+/* Something has to be reset before the holder may have the claim's groups. */
+bool manager_needs_cleaning(const struct claim *claim);
+/* Resets it; done as of manager_survey. What failed is reset_failed then, and the verdict says so. */
+struct manager_cleaning;
+int manager_clean(struct manager *manager, const struct claim *claim, manager_surveyed *done,
+                  void *userdata, struct manager_cleaning **ret);
+struct manager_cleaning *manager_cleaning_free(struct manager_cleaning *cleaning);
 
 /* ---- recovery (manager-recovery.c) */
 

@@ -51,6 +51,10 @@ struct bus {
 
     struct identity *identities;
     struct call *calls;  /* those that wait for something */
+    struct module_load *modules; /* that are being loaded */
+    uint64_t last_switch;        /* that ended: a call may hear of its number only now */
+    enum outcome last_switch_outcome;
+    char *last_switch_text;
     struct units *units; /* NULL while no unit is watched */
     units_asked *units_asked; /* what waits for units_when_asked */
     bool announcing;            /* what is read goes to everybody, whoever called */

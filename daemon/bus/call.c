@@ -7,6 +7,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "bus/switch.h"
 #include "bus/units.h"
 #include "util/fd.h"
 #include "util/user.h"
@@ -18,6 +19,9 @@ static void call_free(struct call *call) {
     ev_timer_stop(call->bus->loop, &call->timer);
     sd_bus_slot_unref(call->question);
     worker_free(call->worker);
+    manager_survey_free(call->survey);
+    manager_cleaning_free(call->cleaning);
+    call_end_switch(call);
     fd_close(call->pidfd);
     free(call->unit.id);
     sd_bus_message_unref(call->message);
@@ -36,7 +40,7 @@ static void unlist(struct call *call) {
     call->waits = false;
 }
 
-static void finish(struct call *call) {
+void call_finish(struct call *call) {
     unlist(call);
     call_free(call);
 }
@@ -47,7 +51,7 @@ void calls_drop_of(struct bus *bus, const struct identity *identity) {
     for (call = bus->calls; call; call = next) {
         next = call->next;
         if (call->caller == identity)
-            finish(call);
+            call_finish(call);
     }
 }
 
@@ -55,7 +59,7 @@ void calls_drop_all(struct bus *bus) {
     struct call *call;
 
     while ((call = bus->calls))
-        finish(call);
+        call_finish(call);
 }
 
 /* Runs the handler, again or for the first time. */
@@ -71,11 +75,11 @@ static int run(struct call *call) {
     return CALL_DONE;
 }
 
-static void run_again(struct call *call) {
+void call_run_again(struct call *call) {
     call->question = sd_bus_slot_unref(call->question);
     if (run(call) == CALL_WAITS)
         return;
-    finish(call);
+    call_finish(call);
 }
 
 static size_t count_waiting(const struct bus *bus, uid_t uid) {
@@ -91,7 +95,7 @@ static uint32_t pending_limit(const struct bus *bus) {
 }
 
 /* Puts the call among those that wait. CALL_WAITS, or CALL_DONE: its uid has too many of them. */
-static int wait_for(struct call *call) {
+int call_wait(struct call *call) {
     if (call->waits)
         return CALL_WAITS;
     if (count_waiting(call->bus, call->caller->uid) >= pending_limit(call->bus))
@@ -119,7 +123,7 @@ int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler) 
     call->handler = handler;
     call->message = sd_bus_message_ref(message);
     if (run(call) != CALL_WAITS)
-        finish(call);
+        call_finish(call);
     return 1;
 }
 
@@ -149,7 +153,7 @@ static int on_authorization(sd_bus_message *reply, void *userdata, sd_bus_error 
     }
     if (r >= 0 && authorized) {
         call->privileged = true;
-        run_again(call);
+        call_run_again(call);
         return 1;
     }
     (void)call_fail(call, call->unprivileged_outcome,
@@ -157,7 +161,7 @@ static int on_authorization(sd_bus_message *reply, void *userdata, sd_bus_error 
                     call->caller->uid,
                     call->unprivileged_outcome == OUTCOME_NOT_HOLDER ? "the claimant, " : "",
                     BUS_MANAGE_ACTION);
-    finish(call);
+    call_finish(call);
     return 1;
 }
 
@@ -177,7 +181,7 @@ int call_require_privilege(struct call *call, enum outcome unprivileged) {
     if (call->caller->uid == 0 || call->privileged)
         return CALL_PROCEEDS;
     call->unprivileged_outcome = unprivileged;
-    int r = wait_for(call);
+    int r = call_wait(call);
     if (r != CALL_WAITS)
         return r;
     r = ask_polkit(call);
@@ -204,17 +208,17 @@ static void on_gids(int result, const char *output, size_t size, void *userdata)
                         "The groups of uid %u can not be looked up (%s), so rules that deny them "
                         "can not be judged.",
                         call->user.uid, strerror(-result));
-        finish(call);
+        call_finish(call);
         return;
     }
     call->user.known = true;
-    run_again(call);
+    call_run_again(call);
 }
 
 int call_look_up_user(struct call *call, uid_t uid) {
     if (call->user.known && call->user.uid == uid)
         return CALL_PROCEEDS;
-    int r = wait_for(call);
+    int r = call_wait(call);
     if (r != CALL_WAITS)
         return r;
     call->user.uid = uid;
@@ -250,17 +254,17 @@ static void on_unit(int result, const char *id, void *userdata) {
     call->unit.known = result == UNIT_ALIVE;
     call->unit.id = call->unit.known ? strdup(id) : NULL;
     if (call->unit.id) {
-        run_again(call);
+        call_run_again(call);
         return;
     }
     (void)refuse_unit(call, result);
-    finish(call);
+    call_finish(call);
 }
 
 int call_look_up_unit(struct call *call, const char *name) {
     if (call->unit.known)
         return CALL_PROCEEDS;
-    int r = wait_for(call);
+    int r = call_wait(call);
     if (r != CALL_WAITS)
         return r;
     r = unit_check(call->bus, name, &call->question, on_unit, call);
@@ -273,11 +277,11 @@ static void on_time_is_over(struct ev_loop *loop, ev_timer *timer, int events) {
     struct call *call = timer->data;
 
     call->time_is_over = true;
-    run_again(call);
+    call_run_again(call);
 }
 
 int call_wait_for_lease(struct call *call, double seconds) {
-    int r = wait_for(call);
+    int r = call_wait(call);
 
     if (r != CALL_WAITS)
         return r;
@@ -295,20 +299,20 @@ void calls_lease_changed(struct bus *bus, uint64_t lease) {
     for (call = bus->calls; call; call = next) {
         next = call->next;
         if (call->revoked_lease == lease)
-            run_again(call);
+            call_run_again(call);
     }
 }
 
 /* ---- udev */
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events) {
-    run_again(timer->data);
+    call_run_again(timer->data);
 }
 
 int call_try_again(struct call *call) {
     if (call->attempts++ >= TRY_AGAIN_MAX)
         return CALL_PROCEEDS;
-    int r = wait_for(call);
+    int r = call_wait(call);
     if (r != CALL_WAITS)
         return r;
     ev_timer_init(&call->timer, on_retry, TRY_AGAIN_SECONDS, 0.);
@@ -317,10 +321,38 @@ int call_try_again(struct call *call) {
     return CALL_WAITS;
 }
 
+int call_wait_seconds(struct call *call, double seconds, bool limit) {
+    int r = call_wait(call);
+
+    if (r != CALL_WAITS)
+        return r;
+    ev_timer_stop(call->bus->loop, &call->timer);
+    ev_timer_init(&call->timer, limit ? on_time_is_over : on_retry, seconds, 0.);
+    call->timer.data = call;
+    ev_timer_start(call->bus->loop, &call->timer);
+    return CALL_WAITS;
+}
+
+int call_ask_whether_there(struct call *call, sd_bus_message_handler_t answered, void *data) {
+    sd_bus_slot *slot = NULL;
+    int r = sd_bus_call_method_async(call->bus->connection, &slot, "org.freedesktop.DBus",
+                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     "NameHasOwner", answered, data, "s", call->caller->name);
+
+    if (r < 0) {
+        free(data);
+        return r;
+    }
+    (void)sd_bus_slot_set_destroy_callback(slot, free);
+    (void)sd_bus_slot_set_floating(slot, true);
+    sd_bus_slot_unref(slot);
+    return 0;
+}
+
 /* ---- the policy */
 
 int call_load_policy(struct call *call) {
-    int r = wait_for(call);
+    int r = call_wait(call);
 
     if (r != CALL_WAITS)
         return r;
@@ -343,6 +375,6 @@ void calls_answer_policy(struct bus *bus, bool ok, const char *text) {
             (void)sd_bus_reply_method_return(call->message, NULL);
         else
             (void)call_fail(call, OUTCOME_POLICY_INVALID, "%s", text);
-        finish(call);
+        call_finish(call);
     }
 }

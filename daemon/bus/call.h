@@ -48,7 +48,12 @@ struct call {
     struct call_unit unit;  /* by call_look_up_unit */
     int pidfd;              /* of the process that a lease is to live with, -1 without */
     uint64_t revoked_lease; /* that is waited for, 0 without */
-    bool time_is_over;      /* of call_wait_for_lease */
+    bool time_is_over;      /* of call_wait_for_lease and call_wait_seconds */
+    bool surveyed;          /* call_survey has looked */
+    struct manager_survey *survey;
+    struct manager_cleaning *cleaning;
+    struct call_switch *moving; /* by call_detach; NULL before */
+    uint64_t deadline;      /* of a switch: µs, monotonic; 0 before */
     unsigned attempts;      /* of call_try_again */
     bool waits;
     sd_bus_slot *question;
@@ -80,6 +85,17 @@ int call_look_up_unit(struct call *call, const char *name);
  * seconds; 0: no limit. Returns CALL_WAITS, or CALL_DONE as above. */
 int call_wait_for_lease(struct call *call, double seconds);
 void calls_lease_changed(struct bus *bus, uint64_t lease);
+
+/* For the others that let a call wait. call_wait returns as the four above; call_run_again and
+ * call_finish are for what it waited for. */
+int call_wait(struct call *call);
+void call_run_again(struct call *call);
+void call_finish(struct call *call);
+/* Runs the handler again after so many seconds; with limit, time_is_over is set then. */
+int call_wait_seconds(struct call *call, double seconds, bool limit);
+/* Asks the bus whether the caller is there still. It answers in order: when it says yes, the reply that
+ * is sent behind this question is delivered. data is malloc'ed, and freed after answered was called. */
+int call_ask_whether_there(struct call *call, sd_bus_message_handler_t answered, void *data);
 
 /* Starts a load of the policy; the call is answered with its result. */
 int call_load_policy(struct call *call);

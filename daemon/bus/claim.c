@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "bus/question.h"
+#include "bus/switch.h"
 #include "util/string.h"
 
 static int append_fds(sd_bus_message *reply, const struct lease_fds *fds) {
@@ -76,27 +77,13 @@ static int on_claimant_there(sd_bus_message *reply, void *userdata, sd_bus_error
     return 1;
 }
 
-/* The bus answers in order: when this question is answered with yes, the reply that is sent behind it
- * is delivered. */
 static int ask_for_claimant(struct call *call, const struct lease *lease) {
     struct waiting_claimant *waiting = malloc(sizeof(*waiting));
-    sd_bus_slot *slot = NULL;
 
     if (!waiting)
         return -ENOMEM;
     *waiting = (struct waiting_claimant){.bus = call->bus, .lease = lease->id};
-    int r = sd_bus_call_method_async(call->bus->connection, &slot, "org.freedesktop.DBus",
-                                     "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "NameHasOwner", on_claimant_there, waiting, "s",
-                                     call->caller->name);
-    if (r < 0) {
-        free(waiting);
-        return r;
-    }
-    (void)sd_bus_slot_set_destroy_callback(slot, free);
-    (void)sd_bus_slot_set_floating(slot, true);
-    sd_bus_slot_unref(slot);
-    return 0;
+    return call_ask_whether_there(call, on_claimant_there, waiting);
 }
 
 /* A lease that its claimant never hears of is nobody's. Those that live with a connection or an fd
@@ -120,6 +107,27 @@ static int refuse_unsettled(struct call *call, const struct claim *claim) {
     return call_fail(call, OUTCOME_NOT_VIABLE, "%s", text);
 }
 
+static void on_cleaned(int result, void *userdata) {
+    struct call *call = userdata;
+
+    call->cleaning = NULL;
+    call_run_again(call);
+}
+
+/* What a former user may have left running is reset before another one gets it; what could not be is
+ * not tried again by this call. */
+static int clean(struct call *call, const struct claim *claim) {
+    struct verdict_request request = manager_request(call->bus->manager, claim);
+
+    if (!manager_needs_cleaning(claim) || verdict_first_reason(&request) != REASON_NONE)
+        return CALL_PROCEEDS;
+    int r = call_wait(call);
+    if (r != CALL_WAITS)
+        return r;
+    r = manager_clean(call->bus->manager, claim, on_cleaned, call, &call->cleaning);
+    return r < 0 ? r : CALL_WAITS;
+}
+
 int run_claim(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     _cleanup_(refusal_done) struct refusal refusal = {0};
@@ -127,18 +135,21 @@ int run_claim(struct call *call) {
     struct lease *lease = NULL;
 
     int r = question_read(call, true, &question);
-    if (r == CALL_PROCEEDS && question.options.unsupported)
-        r = call_fail(call, OUTCOME_NOT_SUPPORTED, "This version of dmaownd can not do %s yet.",
-                      question.options.unsupported);
     if (r == CALL_PROCEEDS)
         r = take_holder(call, &question);
     if (r == CALL_PROCEEDS)
         r = take_repeated(call, &question.claim);
+    if (r == CALL_PROCEEDS && question.claim.detach)
+        r = call_detach(call, &question.claim, 0);
+    if (r == CALL_PROCEEDS)
+        r = clean(call, &question.claim);
     if (r != CALL_PROCEEDS)
         return r;
     r = manager_claim(call->bus->manager, &question.claim, &lease, &fds, &refusal);
-    if (r == OUTCOME_OK)
+    if (r == OUTCOME_OK) {
+        call_keep_moved(call);
         return answer_grant(call, lease, &fds);
+    }
     if (r == -EAGAIN) {
         r = call_try_again(call);
         return r != CALL_PROCEEDS ? r : refuse_unsettled(call, &question.claim);

@@ -11,6 +11,7 @@
 
 #include "bus/call.h"
 #include "bus/identity.h"
+#include "bus/modules.h"
 #include "bus/units.h"
 
 #define MESSAGES_PER_TURN 32
@@ -29,6 +30,7 @@ static void disconnect(struct bus *bus, bool flush) {
     bus->named = false;
     calls_drop_all(bus);
     identities_drop_all(bus);
+    modules_drop_all(bus);
     units_drop_all(bus);
     bus->units_asked = NULL;
     if (!bus->connection)

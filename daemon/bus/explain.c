@@ -3,6 +3,7 @@
 
 #include "bus/claim.h"
 #include "bus/question.h"
+#include "bus/switch.h"
 #include "util/string.h"
 
 static int append_finding(sd_bus_message *reply, const struct finding *finding,
@@ -83,5 +84,7 @@ int run_explain(struct call *call) {
 
     if (r == CALL_PROCEEDS)
         r = take_other_caller(call, &question);
+    if (r == CALL_PROCEEDS)
+        r = call_survey(call, &question.claim, question.claim.detach);
     return r == CALL_PROCEEDS ? answer_explain(call, &question.claim) : r;
 }

@@ -8,6 +8,7 @@
 #include "bus/bus.h"
 #include "bus/call.h"
 #include "bus/claim.h"
+#include "bus/switch.h"
 #include "bus/targets.h"
 #include "util/string.h"
 
@@ -134,6 +135,10 @@ METHOD(explain)
 METHOD(claim)
 METHOD(release)
 METHOD(revoke)
+METHOD(detach)
+METHOD(reattach)
+METHOD(plan_detach)
+METHOD(plan_reattach)
 METHOD(reload)
 METHOD(rescan)
 METHOD(unsupported)
@@ -194,14 +199,14 @@ static const sd_bus_vtable manager_vtable[] = {
                             SD_BUS_RESULT("o", lease, "a{sh}", fds), method_claim, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("o", lease), SD_BUS_NO_RESULT, method_release,
                             OPEN),
-    SD_BUS_METHOD_WITH_ARGS("Detach", TARGETS_AND_OPTIONS, SD_BUS_NO_RESULT, method_unsupported,
+    SD_BUS_METHOD_WITH_ARGS("Detach", TARGETS_AND_OPTIONS, SD_BUS_NO_RESULT, method_detach,
                             OPEN),
-    SD_BUS_METHOD_WITH_ARGS("Reattach", TARGETS_AND_OPTIONS, SD_BUS_NO_RESULT, method_unsupported,
+    SD_BUS_METHOD_WITH_ARGS("Reattach", TARGETS_AND_OPTIONS, SD_BUS_NO_RESULT, method_reattach,
                             OPEN),
     SD_BUS_METHOD_WITH_ARGS("PlanDetach", TARGETS_AND_OPTIONS, SD_BUS_RESULT("aa{sv}", steps),
-                            method_unsupported, OPEN),
+                            method_plan_detach, OPEN),
     SD_BUS_METHOD_WITH_ARGS("PlanReattach", TARGETS_AND_OPTIONS, SD_BUS_RESULT("aa{sv}", steps),
-                            method_unsupported, OPEN),
+                            method_plan_reattach, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Revoke", SD_BUS_ARGS("o", lease, "a{sv}", options), SD_BUS_NO_RESULT,
                             method_revoke, OPEN),
     SD_BUS_METHOD_WITH_ARGS("AuditDeviceTree", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings),

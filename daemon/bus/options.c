@@ -16,11 +16,6 @@ union option_value {
 
 typedef int option_setter(void *options, const union option_value *value, struct refusal *refusal);
 
-static void note_unsupported(struct claim_options *options, const char *what) {
-    if (!options->unsupported)
-        options->unsupported = what;
-}
-
 static int set_mode(void *data, const union option_value *value, struct refusal *refusal) {
     struct claim_options *options = data;
     int mode = policy_mode_from_string(value->text);
@@ -113,16 +108,13 @@ static int set_detach(void *data, const union option_value *value, struct refusa
     struct claim_options *options = data;
 
     options->detach = value->truth;
-    if (value->truth)
-        note_unsupported(options, "option detach");
     return OUTCOME_OK;
 }
 
 static int set_reattach(void *data, const union option_value *value, struct refusal *refusal) {
     struct claim_options *options = data;
 
-    if (value->truth)
-        note_unsupported(options, "option reattach");
+    options->reattach = value->truth;
     return OUTCOME_OK;
 }
 
@@ -167,6 +159,23 @@ static int set_unbind(void *data, const union option_value *value, struct refusa
     return OUTCOME_OK;
 }
 
+static int set_wait(void *data, const union option_value *value, struct refusal *refusal) {
+    struct switch_options *options = data;
+
+    if (value->large > OPTION_WAIT_MAX)
+        return refuse(refusal, OUTCOME_INVALID_OPTION,
+                      "Option wait is a number of seconds from 0 to %d.", OPTION_WAIT_MAX);
+    options->wait = value->large;
+    return OUTCOME_OK;
+}
+
+static int set_unreset(void *data, const union option_value *value, struct refusal *refusal) {
+    struct switch_options *options = data;
+
+    options->unreset = value->truth;
+    return OUTCOME_OK;
+}
+
 struct option {
     const char *name;
     char type;
@@ -202,6 +211,14 @@ static const struct option revoke_options[] = {
 
 static const struct option_table revoke_table = {revoke_options, ELEMENTS_OF(revoke_options),
                                                  "timeout and unbind"};
+
+static const struct option switch_options[] = {
+    {"wait", 't', set_wait},
+    {"reattach_unreset", 'b', set_unreset},
+};
+
+static const struct option_table switch_table = {switch_options, ELEMENTS_OF(switch_options),
+                                                 "wait and reattach_unreset"};
 
 static int find_option(const struct option_table *table, const char *name) {
     for (size_t i = 0; i < table->n; i++)
@@ -322,6 +339,16 @@ int claim_options_read(sd_bus_message *message, struct claim_options *ret,
         r = check_mode(&options, refusal);
     if (options.container)
         options.interface = LEASE_INTERFACE_GROUP;
+    if (r == OUTCOME_OK)
+        *ret = options;
+    return r;
+}
+
+int switch_options_read(sd_bus_message *message, struct switch_options *ret,
+                        struct refusal *refusal) {
+    struct switch_options options = {0};
+    int r = read_options(message, &switch_table, &options, refusal);
+
     if (r == OUTCOME_OK)
         *ret = options;
     return r;

@@ -21,11 +21,10 @@ struct claim_options {
     bool has_uid;
     uid_t uid;
     const char *key, *comment; /* "" without; borrowed from the message */
-    bool container, detach;
+    bool container, detach, reattach;
     pid_t pid;                 /* 0 without */
     int pidfd;                 /* -1 without; borrowed from the message */
     const char *unit;          /* NULL without; borrowed from the message */
-    const char *unsupported;   /* the first thing that this version can not do, or NULL */
 };
 
 /* The options of Revoke. */
@@ -36,9 +35,19 @@ struct revoke_options {
     bool unbind;
 };
 
+/* The options of Detach, Reattach and their plans. */
+#define OPTION_WAIT_MAX 3600
+
+struct switch_options {
+    uint64_t wait; /* seconds; 0 without */
+    bool unreset;  /* reattach_unreset */
+};
+
 /* Reads the options of Claim and Explain. OUTCOME_OK, an outcome with refusal filled, or a negative
  * errno for a message that can not be read. */
 int claim_options_read(sd_bus_message *message, struct claim_options *ret,
                        struct refusal *refusal);
+int switch_options_read(sd_bus_message *message, struct switch_options *ret,
+                        struct refusal *refusal);
 int revoke_options_read(sd_bus_message *message, struct revoke_options *ret,
                         struct refusal *refusal);

@@ -8,6 +8,8 @@
 
 #include "bus/bus.h"
 #include "bus/call.h"
+#include "bus/modules.h"
+#include "bus/switch.h"
 #include "bus/units.h"
 #include "util/string.h"
 
@@ -141,6 +143,7 @@ static void publish_device(struct bus *bus, struct device *device) {
     add_name(&names, device->changes & DEVICE_GROUP, "Group");
     add_name(&names, device->changes & DEVICE_VFIO, "VfioDevice");
     add_name(&names, device->changes & DEVICE_RESET, "ResetMethods");
+    add_name(&names, device->changes & DEVICE_USES, "UsedBy");
     emit_changes(bus, path, BUS_DEVICE_INTERFACE, &names);
 }
 
@@ -288,6 +291,14 @@ static void lease_ended(struct lease *lease, void *userdata) {
     calls_lease_changed(bus, lease->id);
 }
 
+static void switched(uint64_t id, enum outcome outcome, const char *text, void *userdata) {
+    calls_switched(userdata, id, outcome, text);
+}
+
+static int load_module(const char *module, uint64_t id, void *userdata) {
+    return module_load(userdata, module, id);
+}
+
 static void conflict(const struct group *group, const char *device, const char *driver,
                      const char *text, void *userdata) {
     _cleanup_(freep) char *shown_device = text_escape(device);
@@ -309,6 +320,8 @@ static void policy_reloaded(bool ok, const char *text, void *userdata) {
 
 const struct manager_listener bus_listener = {
     .publish = publish,
+    .switched = switched,
+    .load_module = load_module,
     .lease_added = lease_added,
     .lease_changed = lease_changed,
     .lease_revoking = lease_revoking,

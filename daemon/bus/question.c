@@ -59,6 +59,7 @@ static void take_options(struct call *call, struct question *question) {
     question->claim.container = options->container;
     question->claim.ttl = options->ttl;
     question->claim.detach = options->detach;
+    question->claim.reattach = options->reattach;
     question->claim.key = options->key;
     question->claim.comment = options->comment;
 }
@@ -68,6 +69,8 @@ static void take_targets(struct question *question) {
     question->claim.n_groups = question->targets.n_groups;
     question->claim.groupless = question->targets.groupless;
     question->claim.n_groupless = question->targets.n_groupless;
+    question->claim.named = question->targets.named;
+    question->claim.n_named = question->targets.n_named;
 }
 
 static int check_fds(struct call *call, const struct claim *claim) {
@@ -98,17 +101,36 @@ static int read_options(struct call *call, bool for_claim, struct question *ret)
     return call_take_keeper(call, &ret->options, &ret->claim);
 }
 
-int question_read(struct call *call, bool for_claim, struct question *ret) {
+static int read_targets(struct call *call, struct question *ret) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
-    int r = read_options(call, for_claim, ret);
+    int r = sd_bus_message_rewind(call->message, true);
 
-    if (r != CALL_PROCEEDS)
-        return r;
-    r = sd_bus_message_rewind(call->message, true);
     if (r >= 0)
         r = targets_read(call->message, call->bus->manager, &ret->targets, &refusal);
     if (r != OUTCOME_OK)
         return call_refuse(call, r, &refusal);
     take_targets(ret);
-    return check_fds(call, &ret->claim);
+    return CALL_PROCEEDS;
+}
+
+int question_read(struct call *call, bool for_claim, struct question *ret) {
+    int r = read_options(call, for_claim, ret);
+
+    if (r == CALL_PROCEEDS)
+        r = read_targets(call, ret);
+    return r == CALL_PROCEEDS ? check_fds(call, &ret->claim) : r;
+}
+
+int question_read_switch(struct call *call, struct switch_options *options, struct question *ret) {
+    _cleanup_(refusal_done) struct refusal refusal = {0};
+    int r = sd_bus_message_skip(call->message, "as");
+
+    if (r >= 0)
+        r = switch_options_read(call->message, options, &refusal);
+    if (r != OUTCOME_OK)
+        return call_refuse(call, r, &refusal);
+    ret->claim = call_claim(call);
+    ret->claim.mode = 0; /* no lease is asked for */
+    ret->claim.detach = true;
+    return read_targets(call, ret);
 }

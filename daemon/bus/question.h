@@ -17,6 +17,8 @@ struct question {
 /* Reads the message. for_claim: option uid names the holder, and not another caller to ask for.
  * CALL_PROCEEDS, or what the handler returns. */
 int question_read(struct call *call, bool for_claim, struct question *ret);
+/* The same for Detach, Reattach and their plans, which ask for no lease. */
+int question_read_switch(struct call *call, struct switch_options *options, struct question *ret);
 void question_done(struct question *question);
 
 /* The user that call_look_up_user found; borrowed from call. */

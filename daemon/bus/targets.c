@@ -10,6 +10,7 @@
 void targets_done(struct targets *targets) {
     free(targets->groups);
     free(targets->groupless);
+    free(targets->named);
     *targets = (struct targets){0};
 }
 
@@ -45,11 +46,11 @@ static void add_group(struct targets *targets, struct group *group) {
     targets->groups[targets->n_groups++] = group;
 }
 
-static void add_groupless(struct targets *targets, struct device *device) {
-    for (size_t i = 0; i < targets->n_groupless; i++)
-        if (targets->groupless[i] == device)
+static void add_device(struct device **devices, size_t *n, struct device *device) {
+    for (size_t i = 0; i < *n; i++)
+        if (devices[i] == device)
             return;
-    targets->groupless[targets->n_groupless++] = device;
+    devices[(*n)++] = device;
 }
 
 static int add_target(const struct manager *manager, const char *target, struct targets *targets,
@@ -60,10 +61,12 @@ static int add_target(const struct manager *manager, const char *target, struct 
 
     if (r != OUTCOME_OK)
         return r;
+    if (group && device)
+        add_device(targets->named, &targets->n_named, device);
     if (group)
         add_group(targets, group);
     else
-        add_groupless(targets, device);
+        add_device(targets->groupless, &targets->n_groupless, device);
     return OUTCOME_OK;
 }
 
@@ -100,8 +103,9 @@ int targets_read(sd_bus_message *message, const struct manager *manager, struct 
     struct targets targets = {
         .groups = calloc(room, sizeof(*targets.groups)),
         .groupless = calloc(room, sizeof(*targets.groupless)),
+        .named = calloc(room, sizeof(*targets.named)),
     };
-    int r = targets.groups && targets.groupless ? 0 : -ENOMEM;
+    int r = targets.groups && targets.groupless && targets.named ? 0 : -ENOMEM;
 
     if (r >= 0)
         r = sd_bus_message_enter_container(message, 'a', "s");

@@ -16,6 +16,8 @@
 struct targets {
     struct group **groups;
     size_t n_groups;
+    struct device **named; /* devices of these groups that were named themselves */
+    size_t n_named;
     struct device **groupless;
     size_t n_groupless;
 };

@@ -45,6 +45,7 @@ struct lease_group {
     bool withdrawn; /* while the lease drains: the holder's access is gone */
     bool complained; /* that its end can not go on was logged */
     bool shrink_reported; /* that a device of it is missing was recorded */
+    bool opened;    /* the holder had it open, or may have had */
     bool drained;   /* while the lease drains: nobody has it open any more */
 };
 
@@ -73,6 +74,7 @@ struct lease {
     bool unbind;       /* … and its last step is to unbind the VFIO drivers */
     enum lease_state state;
     enum lease_end end; /* meaningful while draining */
+    bool reattach;      /* drivers are switched back when it has ended */
     bool container;     /* its groups were attached to one */
     bool unsaved;       /* what it has become is not on disk yet */
     bool iommu_withdrawn; /* while it drains: so is the holder's access to /dev/iommu */

@@ -52,6 +52,18 @@ int survey_add_candidate(struct survey *survey, const char *driver, const char *
     return candidate->driver && candidate->module ? 0 : -ENOMEM;
 }
 
+void survey_keep_drivers(struct survey *newer, struct survey *older) {
+    memcpy(newer->candidates, older->candidates, sizeof(newer->candidates));
+    newer->n_candidates = older->n_candidates;
+    newer->problem = older->problem;
+    newer->problem_text = TAKE_POINTER(older->problem_text);
+    newer->override = TAKE_POINTER(older->override);
+    newer->vfs = older->vfs;
+    newer->autoprobe = older->autoprobe;
+    newer->asked_for_drivers = older->asked_for_drivers;
+    older->n_candidates = 0;
+}
+
 bool survey_uses_equal(const struct survey *one, const struct survey *other) {
     size_t n = one ? one->n_uses : 0;
 

@@ -52,5 +52,8 @@ int survey_add_use(struct survey *survey, enum reason reason, const char *public
                    const char *text);
 int survey_add_candidate(struct survey *survey, const char *driver, const char *module, bool loaded);
 
+/* What one look found about drivers is the newer one's too, which did not ask. */
+void survey_keep_drivers(struct survey *newer, struct survey *older);
+
 /* Both say the same of what the host needs. */
 bool survey_uses_equal(const struct survey *one, const struct survey *other);

@@ -52,7 +52,7 @@ static void find_block(struct court *court, enum reason reason, const struct gro
                     .reason = reason, .blocks = true, .group = group, .device = device});
 }
 
-static struct policy_device policy_view(const struct device *device) {
+struct policy_device verdict_policy_view(const struct device *device) {
     return (struct policy_device){
         .bus = device->bus,
         .name = device->name,
@@ -117,7 +117,7 @@ static void judge_holder(struct court *court, const struct device *device,
 /* What the policy says of one device. Returns true if a rule allowed it. */
 static bool judge_device_policy(struct court *court, const struct device *device) {
     const struct verdict_request *request = court->request;
-    struct policy_device view = policy_view(device);
+    struct policy_device view = verdict_policy_view(device);
     const struct policy_rule *rule =
         request->policy ? policy_decide(request->policy, &view, &request->caller) : NULL;
 

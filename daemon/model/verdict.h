@@ -68,6 +68,9 @@ struct verdict {
 void verdict_reach(const struct verdict_request *request, struct verdict *ret);
 void verdict_done(struct verdict *verdict);
 
+/* The device as rules see it; borrowed. */
+struct policy_device verdict_policy_view(const struct device *device);
+
 /* The interface that the request means: by default cdev only where a group has no node of its own. */
 enum lease_interface verdict_interface(const struct verdict_request *request);
 

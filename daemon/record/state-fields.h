@@ -7,13 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
+#include "record/json-fields.h"
 #include "record/state-json.h"
 #include "util/string.h"
-
-/* Any time, in µs, is below: 292,000 years. json-c gives INT64_MAX for what is larger. */
-#define TIME_MAX (INT64_MAX - 1)
 
 static const struct text_field {
     const char *name;
@@ -31,20 +27,4 @@ static const struct text_field {
 
 static inline char **text_of(const struct lease *lease, const struct text_field *field) {
     return (char **)((char *)lease + field->offset);
-}
-
-static inline bool text_is_valid(const char *text, size_t limit) {
-    return strnlen(text, limit + 1) <= limit && text_is_printable(text);
-}
-
-/* A path as sysfs_read_device gives it. */
-static inline bool device_is_valid(const char *path) {
-    return text_is_valid(path, STATE_PATH_MAX) && string_after(path, "devices/") &&
-           !strstr(path, "/../") && !strstr(path, "//") && path[strlen(path) - 1] != '/' &&
-           !string_equal(path_basename(path), "..");
-}
-
-static inline void json_putp(json_object **object) {
-    if (*object)
-        json_object_put(*object);
 }

@@ -14,6 +14,7 @@
 #include <syslog.h>
 
 #include "record/audit.h"
+#include "record/state-internal.h"
 #include "record/state-json.h"
 #include "util/fd.h"
 #include "util/string.h"
@@ -22,15 +23,6 @@
 #define NUMBERS_BLOCK 64
 
 #define CACHE_SIZE_MAX 4096
-#define BOOT_ID_SIZE 37
-
-struct state {
-    int directory;
-    int lock;
-    char boot_id[BOOT_ID_SIZE];
-    uint64_t next;     /* number */
-    uint64_t reserved; /* numbers below this are reserved on disk */
-};
 
 int boot_id_read(char ret[BOOT_ID_SIZE]) {
     char text[BOOT_ID_SIZE + 1];
@@ -174,9 +166,8 @@ int state_remove(struct state *state, uint64_t id) {
     return unlinkat(state->directory, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* The number in lease-N.json, or 0. */
-static uint64_t id_of_name(const char *name) {
-    const char *number = string_after(name, "lease-");
+uint64_t state_number_of(const char *name, const char *prefix) {
+    const char *number = string_after(name, prefix);
     char text[32];
     uint64_t id;
 
@@ -191,7 +182,7 @@ static uint64_t id_of_name(const char *name) {
 }
 
 /* Out of the way, but kept for whoever looks into it. */
-static int set_aside(struct state *state, const char *name, const char *why) {
+int state_set_aside(struct state *state, const char *name, const char *why) {
     char bad[NAME_MAX + 1];
 
     log_message(LOG_ERR, "state file %s is not valid (%s): moved to %s.bad", name, why, name);
@@ -201,7 +192,7 @@ static int set_aside(struct state *state, const char *name, const char *why) {
     return 0;
 }
 
-static int drop_of_other_boot(struct state *state, const char *name) {
+int state_drop_of_other_boot(struct state *state, const char *name) {
     log_message(LOG_NOTICE, "state file %s is of another boot: removed", name);
     return unlinkat(state->directory, name, 0) < 0 ? -errno : 0;
 }
@@ -219,18 +210,18 @@ static int load_lease(struct state *state, const char *name, struct lease **ret,
         return r;
     if (r < 0) {
         ++*bad;
-        return set_aside(state, name, strerror(-r));
+        return state_set_aside(state, name, strerror(-r));
     }
     r = lease_from_json(text, size, state->boot_id, &lease, &fault);
     if (r == STATE_OTHER_BOOT)
-        return drop_of_other_boot(state, name);
-    if (r == 0 && lease->id != id_of_name(name)) {
+        return state_drop_of_other_boot(state, name);
+    if (r == 0 && lease->id != state_number_of(name, "lease-")) {
         fault = "id";
         r = -EBADMSG;
     }
     if (r == -EBADMSG) {
         ++*bad;
-        return set_aside(state, name, fault);
+        return state_set_aside(state, name, fault);
     }
     if (r == 0)
         *ret = TAKE_POINTER(lease);
@@ -263,7 +254,7 @@ int state_load(struct state *state, struct lease_book *book, unsigned *ret_bad) 
     while ((entry = directory_next(folder))) {
         if (string_after(entry->d_name, ".lease-")) /* half written when a daemon ended */
             (void)unlinkat(state->directory, entry->d_name, 0);
-        if (id_of_name(entry->d_name) == 0)
+        if (state_number_of(entry->d_name, "lease-") == 0)
             continue;
         r = load_entry(state, entry->d_name, book, &bad);
         if (r < 0)

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "model/detachment.h"
 #include "model/lease.h"
 
 struct state;
@@ -25,6 +26,19 @@ int state_remove(struct state *state, uint64_t id);
 /* Reads every lease of this boot into book. A file that is truncated, hostile or too large (1 MiB)
  * is moved to NAME.bad, named in the log, and left out; *ret_bad counts those. */
 int state_load(struct state *state, struct lease_book *book, unsigned *ret_bad);
+
+/* The same for detachments: written before the first driver is touched. found takes each over; a
+ * negative errno from it ends the loading. */
+int state_save_detachment(struct state *state, const struct detachment *detachment);
+int state_remove_detachment(struct state *state, uint64_t id);
+typedef int state_detachment_found(struct detachment *detachment, void *userdata);
+int state_load_detachments(struct state *state, state_detachment_found *found, void *userdata,
+                           unsigned *ret_bad);
+
+/* Who had which device open that was not reset since, a line each. *ret is the caller's; -ENOENT if
+ * there is none of this boot. */
+int state_write_soiled(struct state *state, const char *text);
+int state_read_soiled(struct state *state, char **ret);
 
 /* A number that was never returned before in this boot, also across a crash. */
 int state_next_id(struct state *state, uint64_t *ret);

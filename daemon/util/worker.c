@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,10 @@ static void reap_orphans(void) {
         *at = orphan->next;
         free(orphan);
     }
+}
+
+const char *worker_output(const struct worker *worker) {
+    return worker->output ?: "";
 }
 
 struct worker *worker_free(struct worker *worker) {
@@ -80,11 +85,13 @@ static void on_input(struct ev_loop *loop, ev_io *watcher, int events) {
     if (!grown)
         return;
     worker->output = grown;
+    grown[worker->size] = 0;
     ssize_t n = read(worker->pipe, grown + worker->size, 4096);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n > 0 && worker->size + (size_t)n <= WORKER_OUTPUT_MAX) {
         worker->size += (size_t)n;
+        grown[worker->size] = 0;
         return;
     }
     if (n != 0)
@@ -108,9 +115,17 @@ static void close_all_but(int kept) {
     (void)close_range((unsigned)kept + 1, ~0u, 0);
 }
 
-static _Noreturn void run_child(int output, worker_function *run, void *userdata) {
+/* What a daemon that was killed has begun is the next one's to finish or undo. */
+static void end_with_parent(pid_t parent) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILURE);
+}
+
+static _Noreturn void run_child(int output, pid_t parent, worker_function *run, void *userdata) {
     sigset_t none;
 
+    end_with_parent(parent);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGTERM, SIG_DFL);
@@ -135,12 +150,12 @@ int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_do
         return -errno;
     worker->pipe = ends[0];
     output = ends[1];
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return -errno;
     if (pid == 0) {
         free(TAKE_POINTER(worker));
-        run_child(output, run, userdata);
+        run_child(output, parent, run, userdata);
     }
     worker->process = pid;
     worker->done = done;

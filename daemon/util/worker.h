@@ -28,9 +28,13 @@ int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, 
 
 /* The same without a limit, for what may rightly hang in the kernel for as long as somebody holds a
  * device (bind, unbind). It can be given up by worker_free like any other, also when the daemon ends:
- * nobody waits for it then. */
+ * nobody waits for it then. A worker never outlives the daemon by more than the system call that it is
+ * in. */
 int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_done *done,
                            void *userdata, struct worker **ret);
+
+/* What it has written so far, NUL-terminated; borrowed until the loop runs on. */
+const char *worker_output(const struct worker *worker);
 
 /* Gives up on it: done is not called, and the process is killed if the kernel lets go of it. */
 struct worker *worker_free(struct worker *worker);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "manager-switch.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "util/string.h"
+
+/* Workers at a time for one transaction; each has one device. */
+#define WORKERS_MAX 16
+
+/* ---- a transaction's life */
+
+struct transaction *transaction_find(const struct manager *manager, uint64_t id) {
+    struct transaction *transaction;
+
+    HASH_FIND(hh, manager->transactions, &id, sizeof(id), transaction);
+    return transaction;
+}
+
+static void mark_groups(struct transaction *transaction, bool switching) {
+    const struct detachment *detachment = transaction->detachment;
+    struct model *model = &transaction->manager->model;
+
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        struct group *group = model_group(model, detachment->members[i].group);
+        if (!group)
+            continue;
+        if (switching)
+            group->switching++;
+        else if (group->switching)
+            group->switching--;
+        model_touch_group(model, group);
+    }
+}
+
+static void free_run(struct member_run *run) {
+    worker_free(run->worker);
+    free(run->path);
+    for (size_t i = 0; i < run->n_candidates; i++) {
+        free(run->candidates[i].driver);
+        free(run->candidates[i].module);
+    }
+}
+
+void transaction_free(struct transaction *transaction) {
+    HASH_DEL(transaction->manager->transactions, transaction);
+    mark_groups(transaction, false);
+    for (size_t i = 0; i < transaction->n_runs; i++)
+        free_run(&transaction->runs[i]);
+    free(transaction->runs);
+    strings_free(transaction->modules);
+    free(transaction->failure);
+    free(transaction);
+}
+
+static int add_runs(struct transaction *transaction) {
+    const struct detachment *detachment = transaction->detachment;
+
+    transaction->runs = calloc(detachment->n_members, sizeof(*transaction->runs));
+    if (!transaction->runs)
+        return -ENOMEM;
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        struct member_run *run = &transaction->runs[transaction->n_runs++];
+        run->transaction = transaction;
+        run->path = strdup(detachment->members[i].path);
+        if (!run->path)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct transaction *transaction_new(struct manager *manager, struct detachment *detachment) {
+    struct transaction *transaction = calloc(1, sizeof(*transaction));
+
+    if (!transaction)
+        return NULL;
+    transaction->id = detachment->id;
+    transaction->manager = manager;
+    transaction->detachment = detachment;
+    transaction->began = now_realtime();
+    HASH_ADD(hh, manager->transactions, id, sizeof(transaction->id), transaction);
+    if (!transaction->hh.tbl) {
+        free(transaction);
+        return NULL;
+    }
+    mark_groups(transaction, true);
+    if (add_runs(transaction) >= 0)
+        return transaction;
+    transaction_free(transaction);
+    return NULL;
+}
+
+void manager_free_transactions(struct manager *manager) {
+    while (manager->transactions)
+        transaction_free(manager->transactions);
+}
+
+/* ---- what it has come to */
+
+static void save_or_complain(struct transaction *transaction) {
+    int r = manager_save_detachment(transaction->manager, transaction->detachment);
+
+    if (r < 0)
+        log_message(LOG_ERR, "State of switch %llu can not be written: %s.",
+                    (unsigned long long)transaction->id, strerror(-r));
+}
+
+void transaction_fail(struct transaction *transaction, enum outcome outcome, const char *format,
+                      ...) {
+    va_list arguments;
+
+    if (!transaction->failure) {
+        va_start(arguments, format);
+        if (vasprintf(&transaction->failure, format, arguments) < 0)
+            transaction->failure = NULL;
+        va_end(arguments);
+        transaction->outcome = outcome;
+    }
+    if (transaction->returns)
+        return;
+    transaction->returns = true;
+    transaction->way = WAY_BACK_EXACT;
+    transaction->detachment->state = DETACHMENT_UNDOING;
+    save_or_complain(transaction);
+}
+
+/* The kernel may have more to say than that each link is right: a device that joined meanwhile. */
+static void check_groups(struct transaction *transaction) {
+    struct manager *manager = transaction->manager;
+    const struct detachment *detachment = transaction->detachment;
+
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        uint32_t id = detachment->members[i].group;
+        (void)manager_refresh_group(manager, id);
+        const struct group *group = model_group(&manager->model, id);
+        if (!group)
+            transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
+                             "Group %u went away while its drivers were switched.", id);
+        else if (group_has_role(group, ROLE_KERNEL))
+            transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
+                             "Group %u has a device on a kernel driver still: one joined it, or was "
+                             "bound, while drivers were switched.",
+                             id);
+    }
+    manager_settle(manager);
+}
+
+static void tell(struct manager *manager, uint64_t id, enum outcome outcome, const char *text) {
+    if (manager->listener)
+        manager->listener->switched(id, outcome, text, manager->listener_data);
+}
+
+static char *describe_groups(const struct detachment *detachment) {
+    char *text = strdup("");
+
+    for (size_t i = 0; text && i < detachment->n_members; i++) {
+        uint32_t id = detachment->members[i].group;
+        bool seen = false;
+        for (size_t j = 0; j < i; j++)
+            seen = seen || detachment->members[j].group == id;
+        if (seen)
+            continue;
+        char *longer = string_format("%s%s%u", text, *text ? ", " : "", id);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static void refresh_groups(struct transaction *transaction) {
+    const struct detachment *detachment = transaction->detachment;
+
+    for (size_t i = 0; i < detachment->n_members; i++)
+        (void)manager_refresh_group(transaction->manager, detachment->members[i].group);
+    manager_settle(transaction->manager);
+}
+
+static void end_detached(struct transaction *transaction) {
+    struct manager *manager = transaction->manager;
+    struct detachment *detachment = transaction->detachment;
+    _cleanup_(freep) char *groups = describe_groups(detachment);
+    _cleanup_(freep) char *text = string_format(
+        "Group %s was detached from its host drivers for uid %u%s%s.", groups ?: "?",
+        detachment->uid, *detachment->rule ? " by rule " : "", detachment->rule);
+    uint64_t id = transaction->id;
+
+    manager_record_switch(manager, AUDIT_DETACHED, detachment, NULL, text ?: "Detached.");
+    transaction_free(transaction);
+    manager_split_detachment(manager, detachment);
+    manager_link_detachments(manager);
+    tell(manager, id, OUTCOME_OK, "");
+}
+
+static void forget_returned(struct transaction *transaction) {
+    struct detachment *detachment = transaction->detachment;
+
+    for (size_t i = 0; i < transaction->n_runs; i++) {
+        const struct member_run *run = &transaction->runs[i];
+        struct detachment_member *member = detachment_find(detachment, run->path);
+        if (run->state == RUN_BACK && member)
+            detachment_remove(detachment, (size_t)(member - detachment->members));
+    }
+}
+
+/* What could not be taken back stays on record, so that it can be tried again. */
+static char *describe_return(const struct transaction *transaction, const char *groups,
+                             bool complete) {
+    const char *failure = transaction->failure;
+
+    if (transaction->way == WAY_BACK_PROBED && !failure)
+        return string_format("Group %s was given back to its host drivers.", groups);
+    if (transaction->way == WAY_BACK_PROBED)
+        return string_format("%s The rest of group %s was given back.", failure, groups);
+    return string_format("%s %s", failure ?: "A switch was undone.",
+                         complete ? "Everything was put back."
+                                  : "Not everything could be put back; see the journal.");
+}
+
+static void end_returned(struct transaction *transaction) {
+    struct manager *manager = transaction->manager;
+    struct detachment *detachment = transaction->detachment;
+    bool good = transaction->way == WAY_BACK_PROBED && !transaction->failure;
+    enum outcome outcome = good ? OUTCOME_OK : transaction->outcome ?: OUTCOME_SWITCH_FAILED;
+    _cleanup_(freep) char *groups = describe_groups(detachment);
+    uint64_t id = transaction->id;
+
+    refresh_groups(transaction);
+    bool complete = true;
+    for (size_t i = 0; i < transaction->n_runs; i++)
+        complete = complete && transaction->runs[i].state == RUN_BACK;
+    _cleanup_(freep) char *text = describe_return(transaction, groups ?: "?", complete);
+    manager_record_switch(manager, good ? AUDIT_REATTACHED : AUDIT_SWITCH_FAILED, detachment,
+                          outcome == OUTCOME_NOT_VIABLE ? reason_to_string(REASON_NOT_RESET) : NULL,
+                          text ?: "Switched.");
+    mark_groups(transaction, false);
+    forget_returned(transaction);
+    detachment->state = DETACHMENT_DETACHED;
+    mark_groups(transaction, true); /* of those that are left: freeing takes them back */
+    if (detachment->n_members)
+        save_or_complain(transaction);
+    transaction_free(transaction);
+    if (!detachment->n_members)
+        manager_drop_detachment(manager, detachment);
+    manager_link_detachments(manager);
+    tell(manager, id, outcome, text ?: "");
+}
+
+static void end_away(struct transaction *transaction) {
+    check_groups(transaction);
+    if (!transaction->returns) {
+        transaction->detachment->state = DETACHMENT_DETACHED;
+        int r = manager_save_detachment(transaction->manager, transaction->detachment);
+        if (r < 0)
+            transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
+                             "The record of the switch can not be written: %s.", strerror(-r));
+    }
+    if (transaction->returns)
+        transaction_go_on(transaction);
+    else
+        end_detached(transaction);
+}
+
+/* ---- its course */
+
+static bool wants_start(const struct transaction *transaction, const struct member_run *run) {
+    if (run->worker)
+        return false;
+    if (transaction->returns)
+        return run->state == RUN_WAITS || run->state == RUN_AWAY || run->state == RUN_FAILED;
+    return run->state == RUN_WAITS;
+}
+
+static bool is_settled(const struct transaction *transaction, const struct member_run *run) {
+    if (run->worker)
+        return false;
+    return transaction->returns ? run->state == RUN_BACK || run->state == RUN_LEFT
+                                : run->state == RUN_AWAY;
+}
+
+static size_t count_workers(const struct transaction *transaction) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < transaction->n_runs; i++)
+        n += transaction->runs[i].worker != NULL;
+    return n;
+}
+
+/* A member that has not left has nothing to be taken back. */
+static void start_run(struct transaction *transaction, struct member_run *run) {
+    bool untouched = run->state == RUN_WAITS && transaction->way == WAY_BACK_EXACT &&
+                     transaction->detachment->state == DETACHMENT_UNDOING && !run->recovered;
+
+    if (transaction->returns && untouched) {
+        run->state = RUN_BACK;
+        return;
+    }
+    int r = member_start(run, transaction->returns);
+    if (r >= 0)
+        return;
+    run->state = transaction->returns ? RUN_LEFT : RUN_FAILED;
+    transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
+                     "No process can be started for device %s: %s.", path_basename(run->path),
+                     strerror(-r));
+}
+
+void transaction_go_on(struct transaction *transaction) {
+    bool settled = true, returned = transaction->returns;
+
+    if (transaction->loading)
+        return;
+    for (size_t i = 0; i < transaction->n_runs; i++)
+        if (count_workers(transaction) < WORKERS_MAX &&
+            wants_start(transaction, &transaction->runs[i]))
+            start_run(transaction, &transaction->runs[i]);
+    if (returned != transaction->returns) {
+        transaction_go_on(transaction);
+        return;
+    }
+    for (size_t i = 0; i < transaction->n_runs; i++)
+        settled = settled && is_settled(transaction, &transaction->runs[i]);
+    if (!settled)
+        return;
+    if (transaction->returns)
+        end_returned(transaction);
+    else
+        end_away(transaction);
+}

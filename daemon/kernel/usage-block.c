@@ -49,7 +49,7 @@ static int say_mount(const struct search *search, const char *target, unsigned n
     if (!way)
         return -ENOMEM;
     if (n > 1)
-        snprintf(more, sizeof(more), " (and in %u more places)", n - 1);
+        snprintf(more, sizeof(more), " (and %u more)", n - 1);
     return say(search, REASON_MOUNTED, string_format("%s is mounted%s", search->root, way),
                string_format("%s is mounted on %s%s%s", search->root, target, more, way));
 }

@@ -10,17 +10,22 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include <blkid.h>
 
 #include "util/fd.h"
 #include "util/string.h"
 
+/* Another worker of ours, or mkfs, may be trying the same at this moment. */
+#define ATTEMPTS 3
+#define PAUSE_NANOSECONDS (20 * 1000 * 1000)
+
 /* O_NONBLOCK, so that no tray closes and a missing medium is no error. */
-static int open_exclusively(const char *path, dev_t number) {
+static int open_once(const char *path, dev_t number, int flags) {
     struct stat status;
     _cleanup_(fd_closep) int fd =
-        open(path, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | flags);
 
     if (fd < 0)
         return -errno;
@@ -29,6 +34,21 @@ static int open_exclusively(const char *path, dev_t number) {
     if (!S_ISBLK(status.st_mode) || status.st_rdev != number)
         return -ENOENT;
     return TAKE_FD(fd);
+}
+
+/* Exclusively for an instant only: a mount meanwhile would fail. */
+static int open_free(const char *path, dev_t number) {
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    int fd = open_once(path, number, O_EXCL);
+
+    for (int i = 1; fd == -EBUSY && i < ATTEMPTS; i++) {
+        nanosleep(&pause, NULL);
+        fd = open_once(path, number, O_EXCL);
+    }
+    if (fd < 0)
+        return fd;
+    fd_close(fd);
+    return open_once(path, number, 0);
 }
 
 /* A name that is something else is not opened: O_EXCL on it could mean anything. */
@@ -49,9 +69,9 @@ int usage_open_disk(const struct usage_host *host, const char *name, dev_t numbe
         if (*at == '!')
             *at = '/';
     if (is_node(path, number))
-        return open_exclusively(path, number);
+        return open_free(path, number);
     snprintf(path, sizeof(path), "%s/block/%u:%u", host->dev, major(number), minor(number));
-    return is_node(path, number) ? open_exclusively(path, number) : -ENOENT;
+    return is_node(path, number) ? open_free(path, number) : -ENOENT;
 }
 
 /* ---- What is on it */
@@ -71,7 +91,7 @@ static const char *what_it_holds(const char *usage) {
     static const struct {
         const char *usage, *text;
     } kinds[] = {
-        {"filesystem", "a file system"},
+        {"filesystem", "a file system that is not mounted"},
         {"raid", "a part of a volume"},
         {"crypto", "encrypted data"},
     };
@@ -89,8 +109,7 @@ static char *describe(blkid_probe probe, int found, const char *name) {
     if (found == -2)
         return string_format("%s holds data of several kinds", name);
     if (type)
-        return string_format("%s holds %s that nobody uses (%s)", name,
-                             what_it_holds(value_of(probe, "USAGE")), type);
+        return string_format("%s holds %s (%s)", name, what_it_holds(value_of(probe, "USAGE")), type);
     return string_format("%s holds a partition table (%s)", name, table ?: "of an unknown kind");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The display that the machine started on, the console, and a physical function's virtual ones. */
+/* The display that the machine started on, the console, and what a device is divided into: virtual
+ * functions and mediated devices. */
 #include "kernel/usage-internal.h"
 
 #include <errno.h>
@@ -112,15 +113,16 @@ static int judge_terminal(struct usage_survey *survey, const struct usage_part *
 
 /* ---- Virtual functions */
 
-static int judge_virtual_function(struct usage_survey *survey, size_t device, const char *path) {
+/* what: "virtual function". */
+static int judge_division(struct usage_survey *survey, size_t device, const char *what,
+                          const char *path) {
     char driver[NAME_MAX + 1];
     enum role role = role_of(survey->host->sysfs, path, driver, sizeof(driver));
 
     if (role == ROLE_FREE || role == ROLE_PASSIVE)
         return 0;
     return usage_say_all(survey, device, REASON_VFS_IN_USE,
-                         string_format("its virtual function %s is bound to %s", path_basename(path),
-                                       driver));
+                         string_format("its %s %s is bound to %s", what, path_basename(path), driver));
 }
 
 static int judge_virtual_functions(struct usage_survey *survey, size_t device) {
@@ -139,7 +141,7 @@ static int judge_virtual_functions(struct usage_survey *survey, size_t device) {
         snprintf(link, sizeof(link), "virtfn%u", i);
         r = usage_follow(sysfs, survey->paths[device], link, path, sizeof(path));
         if (r >= 0)
-            r = judge_virtual_function(survey, device, path);
+            r = judge_division(survey, device, "virtual function", path);
         else if (usage_is_gone(r))
             r = 0;
         else
@@ -161,6 +163,9 @@ int usage_judge_functions(struct usage_survey *survey) {
             r = judge_frame_buffer(survey, &survey->parts[i]);
         else if (survey->parts[i].kind == USAGE_TERMINAL)
             r = judge_terminal(survey, &survey->parts[i]);
+        else if (survey->parts[i].kind == USAGE_MEDIATED)
+            r = judge_division(survey, survey->parts[i].device, "mediated device",
+                               survey->parts[i].path);
     }
     return r;
 }

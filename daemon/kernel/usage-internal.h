@@ -23,8 +23,8 @@
 struct usage_host {
     int sysfs;
     const char *proc, *dev;
-    /* Opens a block device for reading, exclusively, and makes sure that it is the one of this
-     * number. An fd or a negative errno; -EBUSY: somebody else has it. */
+    /* Opens a block device for reading if it can be opened exclusively and is the one of this number.
+     * An fd or a negative errno; -EBUSY: somebody else has it. */
     int (*open_disk)(const struct usage_host *host, const char *name, dev_t number);
 };
 
@@ -33,8 +33,9 @@ enum usage_kind {
     USAGE_PARTITION,
     USAGE_CHARACTER,   /* a character device */
     USAGE_TERMINAL,    /* one that is a tty */
-    USAGE_FRAMEBUFFER, /* one that is a frame buffer */
+    USAGE_FRAMEBUFFER, /* one that is a frame buffer; the last with a node */
     USAGE_NETDEV,
+    USAGE_MEDIATED,    /* a mediated device (mdev) */
     USAGE_EMPTY_NET,   /* a folder `net` without any that this network namespace sees */
 };
 

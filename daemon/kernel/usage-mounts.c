@@ -17,6 +17,9 @@
 #include "util/fd.h"
 #include "util/string.h"
 
+/* The others are told by an exclusive open. */
+#define BTRFS_DEVICES_MAX 256
+
 static void table_unrefp(struct libmnt_table **table) {
     mnt_unref_table(*table);
 }
@@ -62,6 +65,13 @@ static int add_mount(struct usage_mounts *mounts, dev_t number, const char *targ
     return 0;
 }
 
+static const char *target_of(const struct usage_mounts *mounts, dev_t number) {
+    for (size_t i = 0; i < mounts->n_mounts; i++)
+        if (mounts->mounts[i].number == number)
+            return mounts->mounts[i].target;
+    return NULL;
+}
+
 /* bcachefs names several, with colons between. */
 static int add_sources(const struct usage_host *host, struct usage_mounts *mounts,
                        const char *sources, const char *target) {
@@ -84,6 +94,46 @@ static int add_file_system(const struct usage_host *host, struct usage_mounts *m
     if (major(number) != 0)
         return add_mount(mounts, number, target);
     return source && string_after(source, "/dev/") ? add_sources(host, mounts, source, target) : 0;
+}
+
+/* A file system of btrfs names only one of its devices as its source; sysfs has them all. */
+static int spread_over(const struct usage_host *host, struct usage_mounts *mounts,
+                       const char *folder) {
+    dev_t numbers[BTRFS_DEVICES_MAX];
+    _cleanup_(closedirp) DIR *devices = NULL;
+    char path[PATH_MAX];
+    struct dirent *entry;
+    const char *target = NULL;
+    size_t n = 0;
+    int r = directory_open(host->sysfs, folder, &devices);
+
+    if (r < 0)
+        return usage_is_gone(r) ? 0 : r;
+    while (n < ELEMENTS_OF(numbers) && (entry = directory_next(devices)))
+        if (usage_follow(host->sysfs, folder, entry->d_name, path, sizeof(path)) >= 0 &&
+            usage_read_number(host->sysfs, path, &numbers[n]) >= 0)
+            n++;
+    for (size_t i = 0; i < n && !target; i++)
+        target = target_of(mounts, numbers[i]);
+    for (size_t i = 0; r >= 0 && i < n && target; i++)
+        if (!target_of(mounts, numbers[i]))
+            r = add_mount(mounts, numbers[i], target);
+    return r;
+}
+
+static int spread_btrfs(const struct usage_host *host, struct usage_mounts *mounts) {
+    _cleanup_(closedirp) DIR *systems = NULL;
+    char folder[PATH_MAX];
+    struct dirent *entry;
+    int r = directory_open(host->sysfs, "fs/btrfs", &systems);
+
+    if (r < 0)
+        return usage_is_gone(r) ? 0 : r;
+    while (r >= 0 && (entry = directory_next(systems))) {
+        snprintf(folder, sizeof(folder), "fs/btrfs/%s/devices", entry->d_name);
+        r = spread_over(host, mounts, folder);
+    }
+    return r;
 }
 
 static int for_each(struct libmnt_table *table, const struct usage_host *host,
@@ -115,7 +165,9 @@ static int read_mounts(const struct usage_host *host, struct usage_mounts *mount
     /* There is no system without a mount: libmount leaves out lines that it can not read. */
     if (r == 0 && mnt_table_is_empty(table))
         r = -ENODATA;
-    return r == 0 ? for_each(table, host, mounts, add_file_system) : r < 0 ? r : -EBADMSG;
+    if (r == 0)
+        r = for_each(table, host, mounts, add_file_system);
+    return r == 0 ? spread_btrfs(host, mounts) : r < 0 ? r : -EBADMSG;
 }
 
 /* ---- Swaps */

@@ -70,7 +70,7 @@ static int on_opener(const struct opener *opener, void *userdata) {
 }
 
 static bool has_node(const struct usage_part *part) {
-    return part->kind != USAGE_NETDEV && part->kind != USAGE_EMPTY_NET;
+    return part->kind <= USAGE_FRAMEBUFFER;
 }
 
 static int say_unknown(const struct nodes *nodes, int error) {

@@ -115,6 +115,12 @@ static int add_node(struct walk *walk, const struct folder *folder) {
     return add_part(walk, &part);
 }
 
+static int add_other(struct walk *walk, enum usage_kind kind) {
+    struct usage_part part = {.kind = kind, .device = walk->device};
+
+    return add_part(walk, &part);
+}
+
 static int add_netdev(struct walk *walk) {
     struct usage_part part = {.kind = USAGE_NETDEV, .device = walk->device};
     char text[16];
@@ -171,10 +177,10 @@ static int take_folder(struct walk *walk, const struct folder *folder, unsigned 
         return 0;
     if (folder->has_ifindex && string_equal(folder->subsystem, "net"))
         return add_netdev(walk);
-    if (folder->is_empty && string_equal(path_basename(walk->path), "net")) {
-        struct usage_part part = {.kind = USAGE_EMPTY_NET, .device = walk->device};
-        return add_part(walk, &part);
-    }
+    if (string_equal(folder->subsystem, "mdev"))
+        return add_other(walk, USAGE_MEDIATED);
+    if (folder->is_empty && string_equal(path_basename(walk->path), "net"))
+        return add_other(walk, USAGE_EMPTY_NET);
     if (folder->has_dev && folder->subsystem[0])
         return add_node(walk, folder);
     if (string_equal(folder->subsystem, "block"))

@@ -37,79 +37,84 @@ void device_event(struct device *device, const char *action) {
     free(path);
 }
 
-/* A driver's network interface, as far as events and the net/ folder go. */
-static void net_interface(struct device *device, bool add) {
-    struct entry *folder, *interface;
-    char name[64], text[128], *path;
-
-    snprintf(name, sizeof(name), "net/eth%lu", (unsigned long) device->directory->inode);
-    if (add) {
-        folder = entry_directory(device->directory, name);
-        entry_link(entry_directory(tree_root(), "class/net"), name + 4, folder);
-    }
-    folder = entry_child(device->directory, "net");
-    interface = folder ? entry_child(folder, name + 4) : NULL;
-    if (!interface)
-        return;
-    path = entry_path(interface);
-    snprintf(text, sizeof(text), "INTERFACE=%s\nIFINDEX=7\n", name + 4);
-    uevent_send(add ? "add" : "remove", path, "net", text);
-    free(path);
-    if (!add) {
-        entry_remove_child(entry_directory(tree_root(), "class/net"), name + 4);
-        entry_remove(folder);
-    }
-}
-
 bool driver_matches(const struct driver *driver, const struct device *device) {
     if (device->driver_override)
         return strcmp(device->driver_override, driver->name) == 0;
     return device->native && strcmp(device->native, driver->name) == 0;
 }
 
-static int probe_errno(struct device *device, struct driver *driver) {
-    if (device->driver)
-        return -EBUSY;
+/* Of the bus, before the driver is asked: dma_configure(). */
+static int configure_errno(struct device *device, const struct driver *driver) {
     if (device->group && !driver->managed && group_user_claimed(device->group))
         return -EBUSY;
-    if (driver->fails)
-        return -ENODEV;
-    if (driver->vfio && device->class >> 8 == 0x0604)
-        return -EINVAL;
     return 0;
 }
 
-static int attach_locked(struct device *device, struct driver *driver) {
+/* The driver's own probe. */
+static int probe_errno(struct device *device, const struct driver *driver) {
+    if (!sriov_may_probe(device))
+        return -ENODEV;
+    if (driver->refuse && (!driver->refuse_only || strcmp(driver->refuse_only, device->name) == 0))
+        return -driver->refuse;
+    if (driver->vfio && device->class >> 8 == 0x0604)
+        return -EINVAL;
+    if (driver->vfio && sriov_has_vfs(device))
+        return -EBUSY;
+    return 0;
+}
+
+static void driver_works(struct device *device, bool starts) {
+    if (device->driver->managed)
+        return;
+    pci_set_master(device, starts);
+    if (device->driver->net)
+        net_interface(device, starts);
+    disk_show(device, starts);
+}
+
+/* refused: the driver did not want it, as opposed to the bus. */
+static int attach_locked(struct device *device, struct driver *driver, bool *ret_refused) {
     int r;
 
+    *ret_refused = false;
+    if (device->driver || !driver->directory)
+        return device->driver ? -EBUSY : -ENODEV;
     if (device->late && !device->group)
         device_join(device, group_get(group_free_id()));
-    r = probe_errno(device, driver);
+    r = configure_errno(device, driver);
     if (r < 0)
         return r;
+    r = probe_errno(device, driver);
     device->driver = driver;
-    if (driver->vfio) {
+    if (r == 0 && driver->vfio)
         r = vfio_attach(device);
-        if (r < 0) {
-            device->driver = NULL;
-            return r;
-        }
+    if (r < 0) {
+        device->driver = NULL;
+        *ret_refused = true;
+        return r;
     }
     entry_link(device->directory, "driver", driver->directory);
     entry_link(driver->directory, device->name, device->directory);
-    if (driver->net)
-        net_interface(device, true);
+    driver_works(device, true);
     device_event(device, "bind");
     return 0;
 }
 
-int device_attach_driver(struct device *device, struct driver *driver) {
-    int r;
+static int attach(struct device *device, struct driver *driver, bool *ret_refused) {
+    int r = -ENODEV;
 
+    *ret_refused = false;
     device_lock(device);
-    r = device->gone ? -ENODEV : attach_locked(device, driver);
+    if (!device->gone)
+        r = attach_locked(device, driver, ret_refused);
     device_unlock(device);
     return r;
+}
+
+int device_attach_driver(struct device *device, struct driver *driver) {
+    bool refused;
+
+    return attach(device, driver, &refused);
 }
 
 static void detach_locked(struct device *device) {
@@ -123,8 +128,9 @@ static void detach_locked(struct device *device) {
         pthread_cond_wait(&tree_changed, &tree_lock);
     if (driver->vfio)
         vfio_wait_closed(device->name);
-    if (driver->net)
-        net_interface(device, false);
+    if (driver->takes_vfs)
+        sriov_disable(device);
+    driver_works(device, false);
     if (driver->vfio) {
         vfio_detach_device(device);
         vfio_detach_group(device);
@@ -145,17 +151,20 @@ int device_detach(struct device *device) {
     return r;
 }
 
+/* A driver that refuses is no error: the next one may have its luck (__device_attach_driver()). */
 int device_probe(struct device *device) {
     struct entry *child, *next;
 
     HASH_ITER(hh, device->bus->drivers->children, child, next) {
         struct driver *driver = child->owner;
+        bool refused;
+        int r;
 
-        if (driver && driver_matches(driver, device)) {
-            int r = device_attach_driver(device, driver);
-
+        if (!driver || !driver_matches(driver, device))
+            continue;
+        r = attach(device, driver, &refused);
+        if (!refused)
             return r < 0 ? r : 1;
-        }
     }
     return 0;
 }
@@ -225,7 +234,7 @@ static int store_override(void *owner, const char *text) {
     if (!wait_as_6_1(device))
         return -ENODEV;
     free(device->driver_override);
-    device->driver_override = *text ? strdup(text) : NULL;
+    device->driver_override = *text && *text != '\n' ? strndup(text, strcspn(text, "\n")) : NULL;
     return 0;
 }
 
@@ -243,22 +252,10 @@ static int store_uevent(void *owner, const char *text) {
     return 0;
 }
 
-static int store_remove(void *owner, const char *text) {
-    return device_remove(owner);
-}
-
-static int store_reset(void *owner, const char *text) {
-    return 0;
-}
-
 void device_files(struct device *device) {
     struct entry *at = device->directory;
 
     entry_attribute(at, "uevent", 0644, show_uevent, store_uevent, device);
     if (strcmp(device->bus->name, "mdev") != 0)
         entry_attribute(at, "driver_override", 0644, show_override, store_override, device);
-    if (strcmp(device->bus->name, "pci") == 0) {
-        entry_attribute(at, "reset", 0200, NULL, store_reset, device);
-        entry_attribute(at, "remove", 0220, NULL, store_remove, device);
-    }
 }

@@ -10,7 +10,7 @@ static struct bus *buses;
 
 static const struct {
     const char *bus, *name;
-    bool vfio, managed, net;
+    bool vfio, managed, net, sriov;
 } known_drivers[] = {
     {"pci", "vfio-pci", true, true, false},
     {"pci", "mlx5_vfio_pci", true, true, false},
@@ -19,8 +19,9 @@ static const struct {
     {"pci", "shpchp", false, false, false},
     {"pci", "uio_pci_generic", false, false, false},
     {"pci", "e1000e", false, false, true},
-    {"pci", "igb", false, false, true},
-    {"pci", "nvme", false, false, false},
+    {"pci", "igb", false, false, true, true},
+    {"pci", "igbvf", false, false, true},
+    {"pci", "nvme", false, false, false, true},
     {"platform", "vfio-platform", true, true, false},
     {"platform", "calxedaxgmac", false, false, true},
     {"mdev", "vfio_mdev", true, true, false},
@@ -46,6 +47,8 @@ struct bus *bus_get(const char *name) {
             driver->vfio = known_drivers[i].vfio;
             driver->managed = known_drivers[i].managed;
             driver->net = known_drivers[i].net;
+            driver->sriov = known_drivers[i].sriov;
+            driver->takes_vfs = driver->sriov && driver->net;
         }
     return bus;
 }
@@ -57,22 +60,15 @@ struct driver *driver_find(struct bus *bus, const char *name) {
 }
 
 struct driver *driver_get(struct bus *bus, const char *name) {
-    struct driver *driver = driver_find(bus, name);
-    char module[128];
+    struct driver *driver = driver_known(bus, name);
 
-    if (driver)
-        return driver;
-    driver = calloc(1, sizeof(*driver));
-    driver->name = strdup(name);
-    driver->bus = bus;
-    driver->directory = entry_directory(bus->drivers, name);
-    driver->directory->owner = driver;
-    driver_files(driver);
-    snprintf(module, sizeof(module), "module/%s", name);
-    for (char *c = module + strlen("module/"); *c; c++)
-        *c = *c == '-' ? '_' : *c;
-    entry_link(driver->directory, "module", entry_directory(tree_root(), module));
-    return driver;
+    return driver ? driver : driver_new(bus, name, NULL);
+}
+
+bool bus_autoprobes(const struct bus *bus) {
+    struct entry *file = entry_child(bus->directory, "drivers_autoprobe");
+
+    return !file || file->text[0] != '0';
 }
 
 void model_initialise(void) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "control.h"
+#include "control-commands.h"
 #include "model.h"
 #include "scale.h"
 #include "uevent.h"
@@ -12,8 +13,9 @@ static const char HELP[] =
     "device BUS NAME [vendor=0x] [product=0x] [class=0x] [subsystem_vendor=0x]\n"
     "       [subsystem_product=0x] [revision=0x] [driver=D|none] [native=D] [group=N|new|late|none]\n"
     "       [parent=DEVICE] [path=devices/...] [compatible=C] [modalias=M] [numa=N]\n"
-    "       [removable=R] [reset_method=M]\n"
-    "driver BUS NAME [vfio] [managed] [net] [fails]\n"
+    "       [removable=R] [reset_method=M,M|none] [boot_vga=1] [totalvfs=N] [vfdevice=0x] [vfnative=D]\n"
+    "driver BUS NAME [vfio] [managed] [net] [sriov] [fails] [refuse=ERRNO|none] [only=DEVICE]\n"
+    "       [module=M] (of a new one)\n"
     "remove DEVICE | bind DEVICE DRIVER | unbind DEVICE | probe DEVICE\n"
     "hang DEVICE (its unbind) | release DEVICE\n"
     "regroup DEVICE N|new|none (no event) | drop-group N | claim N on|off |\n"
@@ -55,6 +57,10 @@ static int spec_word(struct device_spec *spec, char *word) {
         {"modalias", &spec->modalias, NULL},
         {"removable", &spec->removable, NULL},
         {"reset_method", &spec->reset_method, NULL},
+        {"vfnative", &spec->vfnative, NULL},
+        {"totalvfs", NULL, &spec->totalvfs},
+        {"vfdevice", NULL, &spec->vfdevice},
+        {"boot_vga", NULL, &spec->boot_vga},
     };
 
     if (!value)
@@ -81,16 +87,38 @@ static int do_device(int argc, char **argv, FILE *answer) {
     return device_add(&spec);
 }
 
-static int do_driver(int argc, char **argv, FILE *answer) {
-    struct driver *driver = driver_get(bus_get(argv[1]), argv[2]);
-
-    for (int i = 3; i < argc; i++) {
-        driver->vfio |= strcmp(argv[i], "vfio") == 0;
-        driver->managed |= strcmp(argv[i], "managed") == 0 || driver->vfio;
-        driver->net |= strcmp(argv[i], "net") == 0;
-        driver->fails |= strcmp(argv[i], "fails") == 0;
+static int driver_word(struct driver *driver, const char *word) {
+    driver->vfio |= strcmp(word, "vfio") == 0;
+    driver->managed |= strcmp(word, "managed") == 0 || driver->vfio;
+    driver->net |= strcmp(word, "net") == 0;
+    driver->sriov |= strcmp(word, "sriov") == 0;
+    if (strcmp(word, "fails") == 0)
+        driver->refuse = ENODEV;
+    if (strncmp(word, "only=", 5) == 0) {
+        free(driver->refuse_only);
+        driver->refuse_only = strdup(word + 5);
     }
-    return 0;
+    if (strncmp(word, "refuse=", 7) != 0)
+        return 0;
+    free(driver->refuse_only);
+    driver->refuse_only = NULL;
+    driver->refuse = errno_of(word + 7);
+    return driver->refuse || strcmp(word + 7, "none") == 0 ? 0 : -EINVAL;
+}
+
+static int do_driver(int argc, char **argv, FILE *answer) {
+    struct bus *bus = bus_get(argv[1]);
+    struct driver *driver = driver_known(bus, argv[2]);
+    int r = 0;
+
+    for (int i = 3; i < argc && !driver; i++)
+        if (strncmp(argv[i], "module=", 7) == 0)
+            driver = driver_new(bus, argv[2], argv[i] + 7);
+    if (!driver)
+        driver = driver_get(bus, argv[2]);
+    for (int i = 3; i < argc && r == 0; i++)
+        r = driver_word(driver, argv[i]);
+    return r;
 }
 
 static int do_on_device(int argc, char **argv, FILE *answer) {
@@ -108,12 +136,8 @@ static int do_on_device(int argc, char **argv, FILE *answer) {
     case 'p':
         r = device_probe(device);
         return r < 0 ? r : 0;
-    case 'h':
-        device->hang_unbind = true;
-        return 0;
     default:
-        device->hang_unbind = false;
-        pthread_cond_broadcast(&tree_changed);
+        device->hang_unbind = true;
         return 0;
     }
 }
@@ -163,13 +187,6 @@ static int do_claim(int argc, char **argv, FILE *answer) {
     if (!group)
         return -ENOENT;
     *(*argv[0] == 'c' ? &group->claimed : &group->disagrees) = strcmp(argv[2], "on") == 0;
-    return 0;
-}
-
-static int errno_of(const char *name) {
-    for (int i = 1; i < 200; i++)
-        if (strerrorname_np(i) && strcmp(strerrorname_np(i), name) == 0)
-            return i;
     return 0;
 }
 
@@ -304,39 +321,43 @@ static int do_state(int argc, char **argv, FILE *answer) {
 
 static int do_help(int argc, char **argv, FILE *answer) {
     fputs(HELP, answer);
+    fputs(SWITCH_HELP, answer);
     return 0;
 }
 
-static const struct {
-    const char *name;
-    int words;
-    int (*run)(int argc, char **argv, FILE *answer);
-} commands[] = {
+static const struct command commands[] = {
     {"device", 3, do_device},   {"driver", 3, do_driver},         {"remove", 2, do_remove},
     {"bind", 3, do_on_device},  {"unbind", 2, do_on_device},      {"probe", 2, do_on_device},
-    {"hang", 2, do_on_device},  {"release", 2, do_on_device},     {"regroup", 3, do_regroup},
+    {"hang", 2, do_on_device},  {"regroup", 3, do_regroup},
     {"claim", 3, do_claim},     {"drop-group", 2, do_drop_group}, {"fault", 3, do_fault},
     {"set", 3, do_path},        {"link", 3, do_path},             {"rm", 2, do_path},
     {"node", 3, do_node},       {"event", 3, do_event},           {"burst", 3, do_burst},
     {"kernel", 2, do_kernel},   {"scale", 2, do_scale},           {"state", 1, do_state},
     {"disagree", 3, do_claim},  {"fail-container", 3, do_fail_container},
-    {"help", 1, do_help},
+    {"help", 1, do_help},       {NULL, 0, NULL},
 };
 
-int control_execute(int argc, char **argv, FILE *answer) {
-    int r = -EINVAL;
+static const struct command *find_command(const char *name) {
+    const struct command *const lists[] = {commands, switch_commands};
 
-    for (size_t i = 0; argc > 0 && i < sizeof(commands) / sizeof(*commands); i++) {
-        if (strcmp(argv[0], commands[i].name) != 0)
-            continue;
-        if (argc < commands[i].words)
-            break;
-        pthread_mutex_lock(&tree_lock);
-        r = commands[i].run(argc, argv, answer);
-        pthread_mutex_unlock(&tree_lock);
-        return r;
+    for (size_t i = 0; name && i < sizeof(lists) / sizeof(*lists); i++)
+        for (const struct command *command = lists[i]; command->name; command++)
+            if (strcmp(command->name, name) == 0)
+                return command;
+    return NULL;
+}
+
+int control_execute(int argc, char **argv, FILE *answer) {
+    const struct command *command = find_command(argc > 0 ? argv[0] : NULL);
+    int r;
+
+    if (!command || argc < command->words) {
+        fprintf(answer, "unknown or incomplete command; try: fakectl help\n");
+        return -EINVAL;
     }
-    fprintf(answer, "unknown or incomplete command; try: fakectl help\n");
+    pthread_mutex_lock(&tree_lock);
+    r = command->run(argc, argv, answer);
+    pthread_mutex_unlock(&tree_lock);
     return r;
 }
 

@@ -73,6 +73,10 @@ void device_join(struct device *device, struct group *group) {
     }
 }
 
+struct device *device_next(struct device *device) {
+    return device ? device->hh.next : devices;
+}
+
 struct device *device_find(const char *name) {
     struct device *device = NULL;
 
@@ -146,45 +150,6 @@ static char *constant_uevent(const struct device *d, const struct device_spec *s
     return text;
 }
 
-static void number_file(struct device *device, const char *name, const char *format, unsigned n) {
-    char text[32];
-
-    snprintf(text, sizeof(text), format, n);
-    entry_file(device->directory, name, 0444, text);
-}
-
-/* The first 64 bytes of configuration space, as far as anybody looks at them. */
-static void pci_config(struct device *d) {
-    unsigned char bytes[256] = {d->vendor & 0xff,  d->vendor >> 8 & 0xff,
-                                d->product & 0xff, d->product >> 8 & 0xff};
-    struct entry *file = entry_file(d->directory, "config", 0644, "");
-
-    bytes[4] = 0x07; /* command: I/O, memory, bus master */
-    bytes[9] = d->class & 0xff;
-    bytes[10] = d->class >> 8 & 0xff;
-    bytes[11] = d->class >> 16 & 0xff;
-    bytes[14] = d->class >> 8 == 0x0604 ? 0x01 : 0x00;
-    entry_set(file, bytes, sizeof(bytes));
-}
-
-static void pci_files(struct device *device, const struct device_spec *spec) {
-    char text[128];
-
-    number_file(device, "vendor", "0x%04x\n", device->vendor);
-    number_file(device, "device", "0x%04x\n", device->product);
-    number_file(device, "subsystem_vendor", "0x%04x\n", device->subsystem_vendor);
-    number_file(device, "subsystem_device", "0x%04x\n", device->subsystem_product);
-    number_file(device, "class", "0x%06x\n", device->class);
-    number_file(device, "revision", "0x%02x\n", spec->revision);
-    snprintf(text, sizeof(text), "%s\n", spec->removable ? spec->removable : "fixed");
-    entry_file(device->directory, "removable", 0444, text);
-    snprintf(text, sizeof(text), "%s\n", spec->reset_method ? spec->reset_method : "flr pm bus");
-    entry_file(device->directory, "reset_method", 0644, text);
-    entry_file(device->directory, "enable", 0644, "0\n");
-    entry_file(device->directory, "ari_enabled", 0444, "0\n");
-    pci_config(device);
-}
-
 static void firmware_node(struct device *device, const char *compatible) {
     struct entry *soc = entry_directory(tree_root(), "firmware/devicetree/base/soc");
     struct entry *node = entry_directory(soc, device->name);
@@ -206,6 +171,7 @@ static struct device *device_new(const struct device_spec *spec) {
     device->subsystem_product = spec->subsystem_product;
     device->class = spec->class;
     device->vfio_id = -1;
+    device->interface_index = 7;
     device->references = 1;
     device->modalias = device_modalias(device, spec);
     device->uevent = constant_uevent(device, spec);
@@ -252,13 +218,14 @@ int device_add(const struct device_spec *spec) {
     device_event(device, "add");
     if (spec->driver && strcmp(spec->driver, "none") != 0)
         r = device_attach_driver(device, driver_get(device->bus, spec->driver));
-    else if (!spec->driver && device->native)
+    else if (!spec->driver && device->native && bus_autoprobes(device->bus))
         r = device_probe(device);
     return r < 0 ? r : 0;
 }
 
 int device_remove(struct device *device) {
     device_get(device);
+    sriov_disable(device);
     device_detach(device);
     if (device->gone) {
         device_put(device);
@@ -285,6 +252,11 @@ void device_put(struct device *device) {
         return;
     free(device->name);
     free(device->driver_override);
+    free(device->interface);
+    free(device->disk);
+    if (device->sriov)
+        free(device->sriov->native);
+    free(device->sriov);
     free(device->native);
     free(device->modalias);
     free(device->uevent);

@@ -2,6 +2,8 @@
 #define FUSE_USE_VERSION 312
 #include "fs.h"
 #include "model.h"
+#include "parallel.h"
+#include "writes.h"
 
 #include <errno.h>
 #include <fuse.h>
@@ -108,11 +110,6 @@ static int op_open(const char *path, struct fuse_file_info *info) {
     entry = tree_walk(path);
     pthread_mutex_unlock(&tree_lock);
     info->direct_io = 1;
-    /* Without this, which Debian 12 has not got yet, one writer that hangs (an unbind) holds up all
-     * others of that file, unlike in sysfs. */
-#if FUSE_VERSION >= 317
-    info->parallel_direct_writes = 1;
-#endif
     return entry ? 0 : -ENOENT;
 }
 
@@ -142,10 +139,31 @@ static int op_read(const char *path, char *buffer, size_t size, off_t offset,
     return (int) length;
 }
 
+/* 0 or negative errno. */
+static int write_entry(const char *path, const char *text, const char *data, size_t size, off_t offset) {
+    struct entry *entry;
+    int r;
+
+    entry = access_entry(path, &r);
+    if (!entry)
+        return r;
+    if (entry->store)
+        return entry->store(entry->owner, text);
+    if (!(entry->mode & 0222))
+        return -EIO;
+    if (!entry->binary)
+        entry_set(entry, data, size);
+    else if (offset < 0 || (size_t) offset + size > entry->length)
+        return -EFBIG;
+    else
+        memcpy(entry->text + offset, data, size);
+    return 0;
+}
+
 static int op_write(const char *path, const char *data, size_t size, off_t offset,
                     struct fuse_file_info *info) {
     char text[PAGE];
-    struct entry *entry;
+    unsigned long id;
     int r;
 
     if (size >= sizeof(text))
@@ -155,14 +173,10 @@ static int op_write(const char *path, const char *data, size_t size, off_t offse
     if (size > 0 && text[size - 1] == '\n')
         text[size - 1] = '\0';
     pthread_mutex_lock(&tree_lock);
-    entry = access_entry(path, &r);
-    if (entry && entry->store) {
-        r = entry->store(entry->owner, text);
-    } else if (entry) {
-        r = entry->mode & 0222 ? 0 : -EIO;
-        if (r == 0)
-            entry_set(entry, data, size);
-    }
+    r = writes_begin(path, text, data, size, offset, &id);
+    if (r == 0)
+        r = write_entry(path, text, data, size, offset);
+    writes_end(id, r);
     pthread_mutex_unlock(&tree_lock);
     return r < 0 ? r : (int) size;
 }
@@ -197,7 +211,9 @@ int fs_mount(const char *folder) {
     fuse_opt_free_args(&args);
     if (!filesystem)
         return -EINVAL;
-    return fuse_mount(filesystem, folder) < 0 ? -EIO : 0;
+    if (fuse_mount(filesystem, folder) < 0)
+        return -EIO;
+    return parallel_writes(fuse_get_session(filesystem));
 }
 
 static void *serve(void *argument) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "control.h"
 #include "model.h"
+#include "writes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ void control_release_all(void) {
     pthread_mutex_lock(&tree_lock);
     kernel_ends = true;
     release_faults(tree_root());
+    writes_release();
     pthread_cond_broadcast(&tree_changed);
     pthread_mutex_unlock(&tree_lock);
 }

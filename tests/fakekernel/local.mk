@@ -5,19 +5,27 @@ FAKEKERNEL_CFLAGS = -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstr
 FAKEKERNEL_MODEL = \
 	%D%/bind.c \
 	%D%/bus.c \
+	%D%/children.c \
 	%D%/control.c \
+	%D%/control-commands.h \
+	%D%/control-switch.c \
 	%D%/control.h \
 	%D%/device.c \
 	%D%/model.h \
+	%D%/modules.c \
 	%D%/nodes.c \
 	%D%/nodes.h \
+	%D%/pci.c \
 	%D%/scale.c \
 	%D%/scale.h \
+	%D%/sriov.c \
 	%D%/tree.c \
 	%D%/tree.h \
 	%D%/uevent.c \
 	%D%/uevent.h \
-	%D%/vfio.c
+	%D%/vfio.c \
+	%D%/writes.c \
+	%D%/writes.h
 
 if HAVE_FUSE
 noinst_PROGRAMS += %D%/fakekernel %D%/fakectl %D%/mktree
@@ -37,6 +45,8 @@ endif
 	%D%/main.c \
 	%D%/mounts.c \
 	%D%/mounts.h \
+	%D%/parallel.c \
+	%D%/parallel.h \
 	%D%/remote.c \
 	%D%/remote.h \
 	%D%/services.c \
@@ -55,6 +65,6 @@ endif
 %C%_mktree_CFLAGS = $(FAKEKERNEL_CFLAGS)
 %C%_mktree_LDFLAGS = -pthread
 
-EXTRA_DIST += %D%/default.scenario %D%/two-groups.scenario
-dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-vfio.sh
-TESTS += %D%/check-fakekernel.sh %D%/check-vfio.sh
+EXTRA_DIST += %D%/default.scenario %D%/switch.scenario %D%/two-groups.scenario
+dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh
+TESTS += %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh

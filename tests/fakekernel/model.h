@@ -17,13 +17,32 @@ struct bus {
 };
 
 struct driver {
-    char *name;
+    char *name, *module;
     struct bus *bus;
-    struct entry *directory;
+    struct entry *directory; /* NULL while its module is not loaded */
     bool vfio;    /* makes vfio-dev/ and the group's node */
     bool managed; /* driver_managed_dma: may bind beside a user */
     bool net;     /* has a network interface below the device */
-    bool fails;   /* probe answers ENODEV */
+    bool sriov;   /* lets VFs be made */
+    bool takes_vfs; /* when it goes its VFs go */
+    int refuse;   /* errno of its probe, 0 */
+    char *refuse_only; /* for this device; NULL: all */
+    struct driver *next;
+};
+
+enum module_state { MODULE_LOADED, MODULE_LOADABLE, MODULE_MISSING, MODULE_FAILS };
+
+/* Of a physical function. */
+struct sriov {
+    unsigned total, count, product;
+    bool autoprobe;
+    char *native; /* the driver that matches its VFs */
+};
+
+struct disk {
+    char name[64], number[16]; /* major:minor */
+    unsigned long sectors;
+    bool multipath;
 };
 
 /* Claimed by the opener, through the container whose file has this inode. */
@@ -61,6 +80,12 @@ struct device {
     char *uevent;      /* its constant uevent lines */
     bool locked;       /* the device lock */
     bool hang_unbind;
+    int reset_errno;      /* of a write to reset, 0 */
+    struct sriov *sriov;
+    struct device *physfn; /* of a virtual function */
+    char *interface;      /* name of its network interface, "" for one that is elsewhere; NULL: any */
+    unsigned interface_index;
+    struct disk *disk;
     bool late; /* gets its group at the first probe: virtio-iommu, arm64 up to 6.14 */
     bool gone;
     unsigned references; /* one for being in the model, one for each waiter */
@@ -70,7 +95,8 @@ struct device {
 /* What a scenario says about a new device; strings may be NULL. */
 struct device_spec {
     const char *bus, *name, *path, *parent, *driver, *native, *group, *compatible, *removable;
-    const char *reset_method, *modalias;
+    const char *reset_method, *modalias, *vfnative;
+    unsigned totalvfs, vfdevice, boot_vga;
     unsigned vendor, product, subsystem_vendor, subsystem_product, class, revision;
     int numa_node;
 };
@@ -82,6 +108,8 @@ void model_initialise(void);
 struct bus *bus_get(const char *name); /* made when new */
 struct driver *driver_get(struct bus *bus, const char *name);
 struct driver *driver_find(struct bus *bus, const char *name);
+bool bus_autoprobes(const struct bus *bus);
+struct device *device_next(struct device *device); /* the first one after NULL */
 /* By its name or a sysfs path; NULL if none. */
 struct device *device_find(const char *name);
 struct group *group_find(unsigned id);
@@ -93,6 +121,33 @@ int device_remove(struct device *device);
 void device_join(struct device *device, struct group *group);
 struct group *group_get(unsigned id);
 unsigned group_free_id(void);
+
+/* modules.c. A new driver has the module of its own name if that is NULL, and is there if it is loaded. */
+struct driver *driver_new(struct bus *bus, const char *name, const char *module);
+/* Loaded or not; NULL if none. */
+struct driver *driver_known(const struct bus *bus, const char *name);
+/* As modprobe does; drivers take what matches. */
+int module_load(const char *name);
+/* -EBUSY while a driver of it is in use. */
+int module_set(const char *name, enum module_state state);
+
+/* pci.c, sriov.c */
+void pci_files(struct device *device, const struct device_spec *spec);
+void pci_set_master(struct device *device, bool on);
+bool pci_is_master(const struct device *device);
+void sriov_files(struct device *pf, const struct device_spec *spec);
+void sriov_disable(struct device *pf);
+bool sriov_may_probe(const struct device *device);
+bool sriov_has_vfs(const struct device *device);
+
+/* children.c: what the driver adds to its device, or takes away. */
+void net_interface(struct device *device, bool add);
+void disk_show(struct device *device, bool add);
+/* "none": it is in another network namespace. */
+int device_interface(struct device *device, const char *name, unsigned index);
+int device_disk(struct device *device, const struct disk *disk);
+int disk_partition(const char *disk, const struct disk *part);
+int disk_holder(const char *disk, const struct disk *holder);
 
 /* bind.c: matching is checked as a write to the bus's files would; a hung unbind returns late. */
 bool driver_matches(const struct driver *driver, const struct device *device);

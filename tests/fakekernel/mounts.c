@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static const char PASSWD[] = "root:x:0:0:root:/root:/bin/sh\n"
@@ -155,6 +156,29 @@ static int make_sys(const char *tree) {
     return r;
 }
 
+/* An empty folder for modules of ours; where the host has none, /usr/lib becomes an overlay that has, and
+ * where there is no overlay there are no modules. */
+static int make_modules(void) {
+    const char *options = "lowerdir=/usr/lib,upperdir=/run/fakekernel/lib/upper,"
+                          "workdir=/run/fakekernel/lib/work";
+    struct utsname name;
+    char path[256];
+
+    if (access("/lib/modules", F_OK) < 0) {
+        mkdir("/run/fakekernel/lib", 0755);
+        mkdir("/run/fakekernel/lib/upper", 0755);
+        mkdir("/run/fakekernel/lib/work", 0755);
+        mkdir("/run/fakekernel/lib/upper/modules", 0755);
+        if (mount("overlay", "/usr/lib", "overlay", 0, options) < 0)
+            return 0;
+    }
+    if (mount("tmpfs", "/lib/modules", "tmpfs", MS_NOSUID, "mode=755") < 0)
+        return failed("tmpfs on /lib/modules");
+    uname(&name);
+    snprintf(path, sizeof(path), "/lib/modules/%s", name.release);
+    return mkdir(path, 0755) < 0 ? failed(path) : 0;
+}
+
 int mounts_prepare(const char *tree) {
     int r;
 
@@ -166,6 +190,9 @@ int mounts_prepare(const char *tree) {
     if (r < 0)
         return r;
     r = make_run();
+    if (r < 0)
+        return r;
+    r = make_modules();
     if (r < 0)
         return r;
     r = make_dev();

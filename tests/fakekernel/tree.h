@@ -30,6 +30,7 @@ struct entry {
     ssize_t (*show)(void *owner, char *buffer, size_t size);
     /* A write of the NUL-terminated text without its last newline; 0 or negative errno. */
     int (*store)(void *owner, const char *text);
+    bool binary; /* written in place, at the offset */
     void *owner; /* argument of the hooks; for a device's directory, the device */
     enum fault_kind fault;
     int fault_errno;

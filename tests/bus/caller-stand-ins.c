@@ -172,6 +172,8 @@ static int on_manager(sd_bus_message *m) {
         sd_bus_track_remove_sender(subscribers, m);
         return sd_bus_reply_method_return(m, NULL);
     }
+    if (sd_bus_message_is_method_call(m, NULL, "StartUnit"))
+        return jobs_start_unit(m);
     if (sd_bus_message_is_method_call(m, NULL, "GetUnit"))
         return reply_unit(m, false);
     return sd_bus_message_is_method_call(m, NULL, "LoadUnit") ? reply_unit(m, true) : 0;
@@ -302,6 +304,8 @@ static int on_command(sd_bus *bus, char *line, void *userdata) {
         r = cancel_job(bus, a);
     else if (verb && (strcmp(verb, "hang") == 0 || strcmp(verb, "answer") == 0))
         r = hangs = *verb == 'h';
+    else if (verb && strcmp(verb, "jobs") == 0)
+        r = a ? jobs_hold(bus, strcmp(a, "hold") == 0) : -EINVAL;
     else if (verb && strcmp(verb, "gone") == 0)
         r = sd_bus_release_name(bus, SYSTEMD);
     else if (verb && strcmp(verb, "back") == 0)

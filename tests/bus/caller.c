@@ -17,7 +17,7 @@
  *   caller polkit yes|no|hang    is polkit, and answers so, until the input ends
  *   caller systemd               is the service manager, with the units that its input names: unit NAME
  *                                STATE [JOB], cancel NAME (its job), alias NAME OTHER, forget NAME, hang,
- *                                answer, gone, back
+ *                                answer, gone, back, jobs hold|go; it starts modprobe@NAME.service
  *
  * An OPTION is KEY=TEXT or KEY=TYPE:VALUE, see caller.h.
  */

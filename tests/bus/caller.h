@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
@@ -36,3 +37,8 @@ int deaf(sd_bus *bus, unsigned count, int argc, char **argv);
 int overlap(sd_bus *bus, unsigned rounds, int argc, char **argv);
 int polkit(sd_bus *bus, const char *answer);
 int service_manager(sd_bus *bus);
+
+/* caller-jobs.c: of the service manager. Answers StartUnit. */
+int jobs_start_unit(sd_bus_message *m);
+/* From now on jobs do not end; false: they do, and those that waited. */
+int jobs_hold(sd_bus *bus, bool hold);

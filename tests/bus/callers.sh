@@ -51,6 +51,22 @@ systemd() {
     echo "$*" >&"${input[systemd]}"
     within did_more "$before" "${1%% *}"
 }
+
+# shellcheck disable=SC2154 # of lib.sh
+# modules [MODULE ALIAS]...: what modprobe and the daemon find to load, with these besides VFIO's own; and
+# who loads it.
+modules() {
+    rm -rf /run/modules
+    "$top_srcdir/tests/fakekernel/make-modules" /run/modules "$(uname -r)" "$@" 2>&1 | sed 's/^/# /'
+    cp -r "/run/modules/lib/modules/$(uname -r)" /lib/modules/
+    systemd jobs go
+}
+# blacklist [MODULE...]: those alone.
+blacklist() {
+    mkdir -p /run/modprobe.d
+    printf 'blacklist %s\n' "$@" > /run/modprobe.d/test.conf
+}
+
 did_more() { [ "$(times "^(done|[A-Z]).* $2\$" /run/systemd.out)" -gt "$1" ]; }
 
 # leaves USER TARGET OPTION...: claims, and has left the bus when the daemon, which stands still

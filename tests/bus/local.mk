@@ -7,6 +7,7 @@ check_PROGRAMS += %D%/caller %D%/killer
 	%D%/caller-claim.c \
 	%D%/caller-common.c \
 	%D%/caller-floods.c \
+	%D%/caller-jobs.c \
 	%D%/caller-stand-ins.c
 %C%_killer_SOURCES = \
 	%D%/caller.h \

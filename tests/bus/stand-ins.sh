@@ -38,6 +38,33 @@ systemd hang
 fails "it hangs" busctl --timeout=1 call $one /org/freedesktop/systemd1 $one.Manager GetUnit s machine-a.scope
 systemd answer
 works "and answers" of machine_2da_2escope Id
+
+# ---- Modules
+start_unit() { busctl --json=short call $one /org/freedesktop/systemd1 $one.Manager StartUnit ss "$1" replace | jq -r '.data[0]'; }
+modules mlx5_vfio_pci "vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*"
+fakectl module mlx5_vfio_pci loadable
+works "modprobe knows it" modprobe -nbq mlx5_vfio_pci
+busctl --json=short monitor $one > /run/monitor 2> /run/monitoring &
+monitor=$!
+within eval "[ \$(grep -c Monitoring /run/monitoring) = 1 ]"
+like "a module is asked for" "$(start_unit modprobe@mlx5_vfio_pci.service)" "^/org/freedesktop/systemd1/job/[0-9]+$"
+eventually "the job ends" grep -q '"member":"JobRemoved".*"done"' /run/monitor
+works "and its driver is there" test -e /sys/bus/pci/drivers/mlx5_vfio_pci
+fakectl module mlx5_vfio_pci loadable
+blacklist mlx5_vfio_pci
+start_unit modprobe@mlx5_vfio_pci.service > /dev/null
+fails "a blacklisted one is not loaded" test -e /sys/module/mlx5_vfio_pci
+blacklist
+systemd jobs hold
+start_unit modprobe@mlx5_vfio_pci.service > /dev/null
+fails "a job that takes its time" test -e /sys/module/mlx5_vfio_pci
+systemd jobs go
+works "and ends" test -e /sys/module/mlx5_vfio_pci
+start_unit modprobe@no_such.service > /dev/null
+fails "what there is not" test -e /sys/module/no_such
+refused "another unit" $one.NoSuchUnit busctl call $one /org/freedesktop/systemd1 $one.Manager StartUnit ss other.service replace
+kill $monitor
+wait $monitor || :
 systemd gone
 fails "it is gone" of machine_2da_2escope Id
 systemd back

@@ -14,7 +14,7 @@ static const struct {
     char type;
 } types[] = {
     {"pid", 'u'},    {"uid", 'u'},      {"ttl", 't'},  {"container", 'b'},
-    {"detach", 'b'}, {"reattach", 'b'}, {"wait", 't'},
+    {"detach", 'b'}, {"reattach", 'b'}, {"wait", 't'}, {"reattach_unreset", 'b'},
 };
 
 static char option_type(const char *name) {
@@ -71,7 +71,9 @@ static int option_parse(struct call_option *option, const char *text) {
         r = parse_u64(text, &option->number);
         return r == 0 && option->number > UINT32_MAX ? -ERANGE : r;
     case 't':
-        if (strcmp(option->name, "ttl") == 0 || strcmp(option->name, "wait") == 0)
+        if (strcmp(option->name, "wait") == 0)
+            return wait_parse(text, &option->number);
+        if (strcmp(option->name, "ttl") == 0)
             return duration_parse(text, &option->number);
         return parse_u64(text, &option->number);
     default:
@@ -136,18 +138,38 @@ static enum exit_status take_known(const struct client *client, struct call_opti
                 : client_fail_memory(client);
 }
 
+/* The options of the command line that are options of the call, and their names there. */
+static const struct {
+    const char *name, *option;
+} known[] = {
+    {"lifetime", "lifetime"},   {"ttl", "ttl"},
+    {"mode", "mode"},           {"interface", "interface"},
+    {"container", "container"}, {"pid", "pid"},
+    {"unit", "unit"},           {"key", "key"},
+    {"uid", "uid"},             {"comment", "comment"},
+    {"detach", "detach"},       {"reattach", "reattach"},
+    {"wait", "wait"},           {"reattach-unreset", "reattach_unreset"},
+};
+
+static const char *known_option(const char *name) {
+    for (size_t i = 0; i < ELEMENTS_OF(known); i++)
+        if (strcmp(known[i].name, name) == 0)
+            return known[i].option;
+    return NULL;
+}
+
 enum exit_status call_options_read(const struct client *client, const struct arguments *arguments,
                                    const char *lifetime, struct call_options *ret) {
-    static const char *const known[] = {"lifetime", "ttl", "mode", "interface", "container", "pid",
-                                        "unit",     "key", "uid",  "comment",   NULL};
-    enum exit_status status = take_known(client, ret, "lifetime", lifetime);
+    enum exit_status status =
+        lifetime ? take_known(client, ret, "lifetime", lifetime) : STATUS_DONE;
 
     for (size_t i = 0; status == STATUS_DONE && i < arguments->n_values; i++) {
         const char *name = arguments->values[i].name, *value = arguments->values[i].value;
+        const char *option = known_option(name);
         if (strcmp(name, "option") == 0)
             status = take_generic(client, ret, value);
-        else if (strings_contain((char *const *)known, name))
-            status = take_known(client, ret, name, value);
+        else if (option)
+            status = take_known(client, ret, option, value);
     }
     return status;
 }

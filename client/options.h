@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The a{sv} of Claim and Explain, from the command line. */
+/* The a{sv} of Claim, Explain, Detach and Reattach, from the command line. */
 
 #include <sys/types.h>
 
@@ -14,8 +14,13 @@
         {"interface", 'i', "WORD", "group (default where it exists) or cdev"},                     \
         {"container", 0, NULL, "mode fd: all groups in one VFIO container"},                       \
         {"key", 'k', "KEY", "the same key again gives the same lease"},                            \
+        {"detach", 'd', NULL, "take the devices from the host's drivers first"},                   \
         {"comment", 'c', "TEXT", "for the record, at most 256 bytes"},                             \
         {"option", 'o', "NAME=VALUE", "any option of the call, or NAME:TYPE=VALUE"}
+
+/* For verbs that make a lease. */
+#define REATTACH_OPTION                                                                            \
+    {"reattach", 'r', NULL, "give them back when the lease has ended"}
 
 /* For verbs that leave the lifetime to the caller. */
 #define LIFETIME_OPTIONS                                                                           \
@@ -38,8 +43,8 @@ struct call_options {
 
 void call_options_done(struct call_options *options);
 
-/* Checks what was given and fills options; nothing is sent. lifetime: what holds if none was given.
- * STATUS_USAGE after a message. */
+/* Checks what was given and fills options; nothing is sent. lifetime: what holds if none was given;
+ * NULL: the call has none. STATUS_USAGE after a message. */
 enum exit_status call_options_read(const struct client *client, const struct arguments *arguments,
                                    const char *lifetime, struct call_options *ret);
 /* The lifetime that is meant where the caller names none: what ends with --pid or --unit, or
@@ -53,7 +58,7 @@ const struct call_option *call_options_find(const struct call_options *options, 
 enum exit_status call_options_set_uid(const struct client *client, struct call_options *options,
                                       uid_t uid);
 
-/* Appends the targets (as) and the options (a{sv}) to a call of Claim or Explain. */
+/* Appends the targets (as) and the options (a{sv}) to a call. */
 enum exit_status call_options_append(const struct client *client,
                                      const struct arguments *arguments,
                                      const struct call_options *options, sd_bus_message *call);

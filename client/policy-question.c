@@ -53,9 +53,7 @@ static const char *text_or_null(json_object *device, const char *key) {
     return *text ? text : NULL;
 }
 
-/* PCI bridges without a driver, or on pcieport, belong to the way to a device, not to the device:
- * no rule need allow them. */
-static bool device_exempt(json_object *device) {
+bool policy_exempts(json_object *device) {
     const char *driver = json_text(device, "driver");
 
     return strcmp(json_text(device, "bus"), "pci") == 0 &&
@@ -117,7 +115,7 @@ int policy_ask(const struct policy *policy, const struct policy_subject *subject
     char removable[32] = "";
     struct policy_device facts;
 
-    if (device_exempt(device)) {
+    if (policy_exempts(device)) {
         *ret_rule = NULL;
         return answer_to_json(device, "exempt", NULL, ret);
     }

@@ -12,6 +12,10 @@
 int policy_ask(const struct policy *policy, const struct policy_subject *subject,
                json_object *device, json_object **ret, const struct policy_rule **ret_rule);
 
+/* PCI bridges without a driver, or on pcieport, belong to the way to a device, not to the device:
+ * no rule need allow them. */
+bool policy_exempts(json_object *device);
+
 /* The combined terms, as an object. NULL when out of memory. */
 json_object *policy_terms_to_json(const struct policy_terms *terms);
 

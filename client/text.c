@@ -46,6 +46,13 @@ int duration_parse(const char *text, uint64_t *ret_seconds) {
     return 0;
 }
 
+int wait_parse(const char *text, uint64_t *ret_seconds) {
+    if (strcmp(text, "0") != 0 && strcmp(text, "0s") != 0)
+        return duration_parse(text, ret_seconds);
+    *ret_seconds = 0;
+    return 0;
+}
+
 /* A number that can be an id, or -ENOENT if text is not a number at all. */
 static int id_parse(const char *text, uint32_t *ret) {
     uint32_t id;

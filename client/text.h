@@ -14,6 +14,9 @@
  * -EINVAL if it is not one, -ERANGE if it is zero or too large. */
 int duration_parse(const char *text, uint64_t *ret_seconds);
 
+/* The same where no time at all ("0") is a time too. */
+int wait_parse(const char *text, uint64_t *ret_seconds);
+
 /* A user or group by number or name; 4294967295 is no id. -EINVAL, -ERANGE; -ENOENT: no such
  * name. */
 int user_parse(const char *text, uid_t *ret);

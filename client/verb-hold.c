@@ -228,6 +228,7 @@ static enum exit_status hold_run(struct client *client, const struct arguments *
 
 static const struct verb_option hold_options[] = {
     CLAIM_OPTIONS,
+    REATTACH_OPTION,
     {"uid", 'u', "USER", "who gets access, if a rule delegates to that user"},
     {NULL},
 };

@@ -158,6 +158,7 @@ static enum exit_status run_run(struct client *client, const struct arguments *a
 
 static const struct verb_option run_options[] = {
     CLAIM_OPTIONS,
+    REATTACH_OPTION,
     {"user", 'u', "USER", "run as this user, who also gets access"},
     {NULL},
 };

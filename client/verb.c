@@ -12,10 +12,10 @@
 #include "util/string.h"
 
 const struct verb *const verbs[] = {
-    &verb_list,    &verb_show,    &verb_explain,      &verb_claim,
-    &verb_run,     &verb_hold,    &verb_release,      &verb_leases,
-    &verb_monitor, &verb_revoke,  &verb_policy_check, &verb_policy_test,
-    &verb_reload,  &verb_rescan,  &verb_status,       NULL,
+    &verb_list,         &verb_show,    &verb_explain, &verb_claim,     &verb_run,
+    &verb_hold,         &verb_release, &verb_leases,  &verb_detach,    &verb_reattach,
+    &verb_reserve,      &verb_unreserve, &verb_monitor, &verb_revoke,  &verb_policy_check,
+    &verb_policy_test,  &verb_reload,  &verb_rescan,  &verb_status,    NULL,
 };
 
 /* Every verb has these; json only where the verb says so. */

@@ -79,6 +79,8 @@ bool verbs_print_help(const char *family);
 extern const struct verb verb_list, verb_show, verb_explain;
 extern const struct verb verb_claim, verb_release, verb_revoke, verb_leases;
 extern const struct verb verb_run, verb_hold;
+extern const struct verb verb_detach, verb_reattach;
+extern const struct verb verb_reserve, verb_unreserve;
 extern const struct verb verb_monitor;
 extern const struct verb verb_policy_check, verb_policy_test;
 extern const struct verb verb_reload, verb_rescan, verb_status;

@@ -335,7 +335,7 @@ static enum exit_status print_group(const struct client *client, json_object *gr
         {.title = "DRIVER", .key = "driver"},
         {.title = "VFIO", .key = "vfio_device"},
         {.title = "RESET", .key = "reset_methods"},
-        {.title = "USED BY", .key = "used_by", .wrap = true},
+        {.title = "USED BY", .key = "used_by", .format = sentences_format, .wrap = true},
     };
 
     printf("Group %llu\n", (unsigned long long)json_number(group, "id"));

@@ -53,6 +53,7 @@ static enum exit_status claim_run(struct client *client, const struct arguments 
 static const struct verb_option claim_options[] = {
     LIFETIME_OPTIONS,
     CLAIM_OPTIONS,
+    REATTACH_OPTION,
     {"uid", 'u', "USER", "who gets access, if a rule delegates to that user"},
     {NULL},
 };
@@ -143,11 +144,7 @@ static enum exit_status timeout_read(const struct client *client, const struct a
                                      uint64_t *ret) {
     const char *text = arguments_value(arguments, "timeout");
 
-    if (!text || strcmp(text, "0") == 0 || strcmp(text, "0s") == 0) {
-        *ret = 0;
-        return STATUS_DONE;
-    }
-    if (duration_parse(text, ret) < 0)
+    if (wait_parse(text ? text : "0", ret) < 0)
         return client_fail(client, STATUS_USAGE,
                            "'%s' is not a time: write seconds, or a number with s, m, h, d or w",
                            text);

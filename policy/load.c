@@ -97,10 +97,15 @@ static int load_file(struct loader *loader, int directory, const char *path, con
     return compile_file(&loader->compiler, file, data, size);
 }
 
-static int load_main_file(struct loader *loader, int directory, const char *folder) {
+/* A link that leads nowhere is there, and is an error later. */
+static bool has_main_file(int directory) {
     struct stat status;
 
-    if (fstatat(directory, "policy.json", &status, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+    return fstatat(directory, "policy.json", &status, AT_SYMLINK_NOFOLLOW) >= 0 || errno != ENOENT;
+}
+
+static int load_main_file(struct loader *loader, int directory, const char *folder) {
+    if (!has_main_file(directory))
         return 0;
     _cleanup_(freep) char *file = string_format("%s/policy.json", folder);
     return file ? load_file(loader, directory, "policy.json", file) : -ENOMEM;
@@ -184,6 +189,29 @@ int policy_load(const char *directory, const struct policy_names *names, struct 
                    strerror(-fd));
     }
     return r < 0 ? r : loader_finish(&loader, ret);
+}
+
+static int append_path(char ***paths, const char *folder, const char *below, const char *name) {
+    _cleanup_(freep) char *path = string_format("%s/%s%s", folder, below, name);
+
+    return path ? strings_append(paths, path) : -ENOMEM;
+}
+
+int policy_list_files(const char *directory, char ***ret) {
+    _cleanup_(strings_freep) char **paths = NULL, **names = NULL;
+    _cleanup_(fd_closep) int fd = fd_open_directory(AT_FDCWD, directory);
+    int r = fd >= 0 ? list_drop_ins(fd, &names) : fd;
+
+    if (r == -ENOENT)
+        r = 0;
+    if (r >= 0 && fd >= 0 && has_main_file(fd))
+        r = append_path(&paths, directory, "", "policy.json");
+    for (size_t i = 0; r >= 0 && names && names[i]; i++)
+        r = append_path(&paths, directory, DROP_IN_FOLDER "/", names[i]);
+    if (r < 0)
+        return r;
+    *ret = TAKE_POINTER(paths);
+    return 0;
 }
 
 int policy_load_files(const char *const *paths, size_t n_paths, const struct policy_names *names,

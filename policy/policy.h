@@ -246,7 +246,11 @@ void policy_names_system(struct policy_names *names, bool strict);
 int policy_load(const char *directory, const struct policy_names *names, struct policy **ret,
                 struct policy_report *report) _must_check_;
 
-/* The same from these files, in this order; each must exist. */
+/* The paths of the files that policy_load() would read, in this order, NULL-terminated; the
+ * caller's. NULL if there are none. A negative errno if they cannot be listed. */
+int policy_list_files(const char *directory, char ***ret) _must_check_;
+
+/* policy_load() of these files, in this order; each must exist. */
 int policy_load_files(const char *const *paths, size_t n_paths, const struct policy_names *names,
                       struct policy **ret, struct policy_report *report) _must_check_;
 

@@ -72,6 +72,17 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
     return sd_bus_message_append(reply, "u", strcmp(property, "Vendor") == 0 ? 0x8086u : 0x10d3u);
 }
 
+/* One use with a comma of its own. */
+static int get_used_by(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+    const struct device *device = userdata;
+
+    if (strcmp(device->name, "0000:00:05.1") != 0)
+        return sd_bus_message_append(reply, "as", 0);
+    return sd_bus_message_append(reply, "as", 2, "eth0 has the address 10.0.2.15/24, and a route",
+                                 "nvme0n1 is mounted");
+}
+
 static int get_texts(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error) {
     return sd_bus_message_append(reply, "as", 1,
@@ -89,6 +100,7 @@ static const sd_bus_vtable device_vtable[] = {
     SD_BUS_PROPERTY("Vendor", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Product", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Class", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("UsedBy", "as", get_used_by, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("ResetMethods", "as", get_texts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_VTABLE_END,
 };
@@ -237,6 +249,36 @@ static int explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         "b", reason != NULL, "text", "s", "Device 0000:00:05.1 speaks.");
 }
 
+/* Says which of the two it was. */
+static int carry_out(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+    struct targets targets;
+    int r = read_targets(call, &targets, error);
+
+    if (r < 0)
+        return r;
+    printf("%s\n", sd_bus_message_get_member(call));
+    (void)fflush(stdout);
+    return sd_bus_reply_method_return(call, NULL);
+}
+
+/* Two steps, or none for "idle". */
+static int plan(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+    struct targets targets;
+    bool detach = strcmp(sd_bus_message_get_member(call), "PlanDetach") == 0;
+    int r = read_targets(call, &targets, error);
+
+    if (r < 0)
+        return r;
+    if (strcmp(targets.words[0], "idle") == 0)
+        return sd_bus_reply_method_return(call, "aa{sv}", 0);
+    return sd_bus_reply_method_return(
+        call, "aa{sv}", 2, 5, "device", "s", "0000:00:05.0", "step", "s", "stay", "from", "s",
+        "vfio-pci", "to", "s", "vfio-pci", "text", "s", "It stays.", 5, "device", "s",
+        "0000:00:05.1", "step", "s", detach ? "unbind" : "bind", "from", "s",
+        detach ? "e1000e" : "", "to", "s", detach ? "" : "e1000e", "text", "s",
+        "Driver \033[31m moves.");
+}
+
 static int reload(sd_bus_message *call, void *userdata, sd_bus_error *error) {
     sd_bus *bus = sd_bus_message_get_bus(call);
     const char *interface = "org.dmaownd1.Manager";
@@ -284,6 +326,10 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD("FindGroup", "s", "o", find_group, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Explain", "asa{sv}", "bsaa{sv}", explain, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Claim", "asa{sv}", "oa{sh}", leases_claim, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Detach", "asa{sv}", "", carry_out, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Reattach", "asa{sv}", "", carry_out, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("PlanDetach", "asa{sv}", "aa{sv}", plan, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("PlanReattach", "asa{sv}", "aa{sv}", plan, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Release", "o", "", leases_release, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Revoke", "oa{sv}", "", leases_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Reload", "", "", reload, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -96,6 +96,12 @@ completes "dmaownctl claim 7 /d" "/dev/vfio/7"
 completes "dmaownctl show 0000:00:0" "05.0"
 completes "dmaownctl policy test --uid root 7" "7"
 completes "dmaownctl --bus-address unix:x show " "99"
+for verb in detach reattach reserve unreserve; do
+    completes "dmaownctl $verb 0000:00:0" "05.0"
+done
+completes "dmaownctl reattach --re" "--reattach-unreset"
+completes "dmaownctl detach --wait " ""
+completes "dmaownctl reserve --group roo" "root"
 completes "dmaownctl release " "12 3"
 completes "dmaownctl revoke 1" "12"
 completes "dmaownctl revoke --t" "--timeout="

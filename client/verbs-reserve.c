@@ -194,9 +194,10 @@ static enum exit_status device_parse(const struct client *client, const char *ta
 
     if (!device || json_append(devices, device) < 0 || json_set_text(device, "name", name) < 0)
         return client_fail_memory(client);
-    json_object *bus = json_object_new_string_len(target, (int)length);
-    return length > 0 && json_set(device, "bus", bus) < 0 ? client_fail_memory(client)
-                                                          : STATUS_DONE;
+    if (length > 0 &&
+        json_set(device, "bus", json_object_new_string_len(target, (int)length)) < 0)
+        return client_fail_memory(client);
+    return STATUS_DONE;
 }
 
 /* The devices that a target means, as objects with a name and perhaps a bus. */

@@ -92,6 +92,8 @@ START_TEST(test_gpu_vm_runner) {
     const struct policy_rule *rule = policy_decide(policy, &gpu, &runner);
     ck_assert(policy_rule_delegates(rule, 64055) && !policy_rule_delegates(rule, 1000));
     ck_assert_ptr_null(policy_denies_holder(policy, &gpu, &qemu, rule));
+    ck_assert_ptr_eq(policy_reserves(policy, &gpu), rule);
+    ck_assert_ptr_null(policy_reserves(policy, &display));
     ck_assert_uint_eq(rule->modes, POLICY_MODE_PATH);
 }
 END_TEST
@@ -118,6 +120,45 @@ START_TEST(test_soc_ethernet) {
 }
 END_TEST
 
+/* Which rule keeps the device from the host. */
+static const char *reserves(const struct policy_device *device) {
+    const struct policy_rule *rule = policy_reserves(policy, device);
+
+    return rule ? rule->name : "none";
+}
+
+START_TEST(test_sriov_vfs) {
+    const struct policy_device pf = pci("0000:3b:00.0", "devices/a", 0x8086, 0x1572, 0x020000);
+    const struct policy_device vf = pci("0000:3b:02.0", "devices/b", 0x8086, 0x154c, 0x020000);
+    const struct policy_subject runner = { .uid = 1001, .gids = (gid_t[]){ 902 }, .n_gids = 1 };
+
+    load("examples/sriov-vfs.json");
+    ck_assert_str_eq(decide(&vf, &runner), "virtual-functions");
+    ck_assert_str_eq(decide(&vf, &alice), "none");
+    ck_assert_str_eq(decide(&pf, &runner), "physical-functions");
+    ck_assert_str_eq(decide(&pf, &root), "physical-functions");
+    ck_assert_str_eq(reserves(&vf), "virtual-functions");
+    ck_assert_str_eq(reserves(&pf), "none");
+    const struct policy_rule *rule = policy_rule_find(policy, "virtual-functions");
+    ck_assert(rule->detach && !rule->reattach_unreset && policy_rule_delegates(rule, 64055));
+    ck_assert_uint_eq(rule->require, POLICY_REQUIRE_ALL);
+}
+END_TEST
+
+START_TEST(test_spare_nic) {
+    const struct policy_device port = pci("0000:00:05.1", "devices/a", 0x8086, 0x10d3, 0x020000);
+    const struct policy_device other = pci("0000:00:15.0", "devices/b", 0x8086, 0x10d3, 0x020000);
+
+    load("examples/spare-nic.json");
+    ck_assert_str_eq(decide(&port, &root), "spare-nic");
+    ck_assert_str_eq(decide(&port, &alice), "none");
+    ck_assert_str_eq(decide(&other, &root), "none");
+    ck_assert_str_eq(reserves(&port), "none");
+    const struct policy_rule *rule = policy_rule_find(policy, "spare-nic");
+    ck_assert(rule->detach && rule->reattach_unreset);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("policy examples");
     TCase *all = tcase_create("all");
@@ -127,6 +168,8 @@ int main(void) {
     tcase_add_test(all, test_dpdk_nic);
     tcase_add_test(all, test_gpu_vm_runner);
     tcase_add_test(all, test_soc_ethernet);
+    tcase_add_test(all, test_sriov_vfs);
+    tcase_add_test(all, test_spare_nic);
     suite_add_tcase(suite, all);
     return test_main(suite);
 }

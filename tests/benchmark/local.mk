@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 BENCHMARK_CLIENT = %D%/client.c %D%/client.h %D%/noop.c %D%/noop.h
 
-noinst_PROGRAMS += %D%/latency %D%/crowd %D%/cycles %D%/startup %D%/walk
+noinst_PROGRAMS += %D%/latency %D%/crowd %D%/cycles %D%/startup %D%/switch \
+	%D%/walk
 %C%_latency_SOURCES = %D%/latency.c $(BENCHMARK_CLIENT)
 %C%_latency_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 %C%_latency_LDADD = $(SYSTEMD_LIBS) $(EV_LIBS)
@@ -11,6 +12,9 @@ noinst_PROGRAMS += %D%/latency %D%/crowd %D%/cycles %D%/startup %D%/walk
 %C%_cycles_SOURCES = %D%/cycles.c $(BENCHMARK_CLIENT)
 %C%_cycles_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 %C%_cycles_LDADD = $(SYSTEMD_LIBS) $(EV_LIBS)
+%C%_switch_SOURCES = %D%/switch.c $(BENCHMARK_CLIENT)
+%C%_switch_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+%C%_switch_LDADD = $(SYSTEMD_LIBS) $(EV_LIBS)
 %C%_startup_SOURCES = %D%/startup.c
 %C%_walk_SOURCES = %D%/walk.c
 

@@ -198,11 +198,13 @@ struct topology_answer topology_explain(const struct topology_chain *a,
     return not_explained(a, b);
 }
 
-/* Explains device i by one that leads to the first, if there is one. */
-static bool connect_device(const struct topology_chain *chains, size_t n_chains, size_t i,
+/* Explains device i by one that leads to the first: one that is above it, or any. */
+static bool connect_device(const struct topology_chain *chains, size_t n_chains, size_t i, bool any,
                            struct topology_answer *answers, size_t *with) {
     for (size_t j = 0; j < n_chains; j++) {
         if (j == i || (j > 0 && answers[j].reason == TOPOLOGY_UNKNOWN))
+            continue;
+        if (!any && chain_find(&chains[i], chains[j].functions[0].name) == chains[i].n_functions)
             continue;
         struct topology_answer answer = topology_explain(&chains[i], &chains[j]);
         if (answer.reason == TOPOLOGY_UNKNOWN)
@@ -227,6 +229,7 @@ void topology_explain_group(const struct topology_chain *chains, size_t n_chains
         grown = false;
         for (size_t i = 1; i < n_chains; i++)
             if (answers[i].reason == TOPOLOGY_UNKNOWN)
-                grown |= connect_device(chains, n_chains, i, answers, with);
+                grown |= connect_device(chains, n_chains, i, false, answers, with) ||
+                         connect_device(chains, n_chains, i, true, answers, with);
     }
 }

@@ -251,10 +251,13 @@ START_TEST(test_ports_in_a_slot) {
     ck_assert_int_eq(answers[1].reason, TOPOLOGY_MULTIFUNCTION);
     ck_assert_int_eq(answers[2].reason, TOPOLOGY_PORT_WITHOUT_ACS);
     ck_assert_uint_eq(with[2], 0);
-    /* The two ports in one slot, and one device below each, seen from the first port. */
-    ck_assert_int_eq(answers[3].reason, TOPOLOGY_MULTIFUNCTION);
-    ck_assert_str_eq(answers[3].cause, "0000:00:07.1");
-    ck_assert_str_eq(answers[3].other, "0000:00:07.0");
+    ck_assert_int_eq(answers[3].reason, TOPOLOGY_PORT_WITHOUT_ACS);
+    ck_assert_uint_eq(with[3], 1);
+    /* Without the second port in the list it is the first port's neighbour all the same. */
+    topology_explain_group(chains + 2, 2, answers, with);
+    ck_assert_int_eq(answers[1].reason, TOPOLOGY_MULTIFUNCTION);
+    ck_assert_str_eq(answers[1].cause, "0000:00:07.1");
+    ck_assert_str_eq(answers[1].other, "0000:00:07.0");
 }
 END_TEST
 

@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	%D%/guest/edu-dma/main.c \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
+	%D%/topology/shared.args \
 	%D%/demo.sh \
 	%D%/scenario-bus.sh \
 	%D%/scenario-cdev.sh \
@@ -31,4 +32,5 @@ EXTRA_DIST += \
 	%D%/scenario-lease.sh \
 	%D%/scenario-lifetimes.sh \
 	%D%/scenario-policy.sh \
-	%D%/scenario-virtio-iommu.sh
+	%D%/scenario-virtio-iommu.sh \
+	%D%/scenario-why.sh

@@ -11,6 +11,9 @@
  *     success and how many with an error: "N answered, M refused".
  * deaf COUNT
  *     Sends COUNT calls of ListGroups, prints "sent", and never reads an answer until killed.
+ * pace TARGET
+ *     Times rounds of ListGroups, Explain (TARGET, with detach) and Rescan, prints the median, and
+ *     does so again for each line on standard input: "N us". So both are of one process and minute.
  * vanish TARGET
  *     Sends a Claim (lifetime connection) and goes without waiting for the answer.
  *
@@ -22,6 +25,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <systemd/sd-bus.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SERVICE "org.dmaownd1"
@@ -149,6 +153,66 @@ static int deaf(sd_bus *bus, unsigned count) {
     return 0;
 }
 
+static uint64_t now_us(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int call_plainly(sd_bus *bus, const char *method) {
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = sd_bus_call_method(bus, SERVICE, OBJECT, MANAGER, method, &error, NULL, NULL);
+
+    if (r < 0)
+        printf("%s: %s\n", error.name, error.message);
+    return r;
+}
+
+static int one_round(sd_bus *bus, const char *target) {
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus_message *call;
+
+    int r = call_plainly(bus, "ListGroups");
+    if (r >= 0)
+        r = sd_bus_message_new_method_call(bus, &call, SERVICE, OBJECT, MANAGER, "Explain");
+    if (r >= 0)
+        r = sd_bus_message_append(call, "asa{sv}", 1, target, 1, "detach", "b", 1);
+    if (r >= 0)
+        r = sd_bus_call(bus, call, 0, &error, NULL);
+    if (r < 0) {
+        printf("%s: %s\n", error.name, error.message);
+        return r;
+    }
+    sd_bus_message_unref(call);
+    return call_plainly(bus, "Rescan");
+}
+
+enum { PACE_ROUNDS = 11 };
+
+static int by_value(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static int pace(sd_bus *bus, const char *target) {
+    uint64_t took[PACE_ROUNDS];
+    char line[16];
+
+    do {
+        for (int i = 0; i < PACE_ROUNDS; i++) {
+            uint64_t begin = now_us();
+            if (one_round(bus, target) < 0)
+                return 1;
+            took[i] = now_us() - begin;
+        }
+        qsort(took, PACE_ROUNDS, sizeof(took[0]), by_value);
+        printf("%llu us\n", (unsigned long long)took[PACE_ROUNDS / 2]);
+        fflush(stdout);
+    } while (fgets(line, sizeof(line), stdin));
+    return 0;
+}
+
 static int vanish(sd_bus *bus, const char *target) {
     sd_bus_message *call;
     int r = make_call(bus, "Claim", target, NULL, &call);
@@ -173,6 +237,8 @@ int main(int argc, char **argv) {
         return burst(bus, atoi(argv[2]));
     if (!strcmp(argv[1], "deaf"))
         return deaf(bus, atoi(argv[2]));
+    if (!strcmp(argv[1], "pace"))
+        return pace(bus, argv[2]);
     if (!strcmp(argv[1], "vanish"))
         return vanish(bus, argv[2]);
     return 2;

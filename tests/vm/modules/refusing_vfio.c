@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Announces itself as the VFIO variant driver of QEMU's edu device, and then takes none: what a
- * variant does that finds its device without the firmware it needs.
+ * variant does that finds its device without the firmware it needs. With driver=vfio-pci it stands
+ * in for vfio-pci itself.
  */
 #include <linux/module.h>
 #include <linux/pci.h>
 
+static char *driver = "refusing-vfio-pci";
+module_param(driver, charp, 0444);
+
 static int refusing_probe(struct pci_dev *device, const struct pci_device_id *id)
 {
-	dev_err(&device->dev, "refusing-vfio-pci finds no firmware that it knows\n");
+	dev_err(&device->dev, "%s finds no firmware that it knows\n", driver);
 	return -EOPNOTSUPP;
 }
 
@@ -23,13 +27,24 @@ static const struct pci_device_id refusing_ids[] = {
 MODULE_DEVICE_TABLE(pci, refusing_ids);
 
 static struct pci_driver refusing_driver = {
-	.name = "refusing-vfio-pci",
 	.id_table = refusing_ids,
 	.probe = refusing_probe,
 	.remove = refusing_remove,
 	.driver_managed_dma = true,
 };
-module_pci_driver(refusing_driver);
+
+static int __init refusing_init(void)
+{
+	refusing_driver.name = driver;
+	return pci_register_driver(&refusing_driver);
+}
+module_init(refusing_init);
+
+static void __exit refusing_exit(void)
+{
+	pci_unregister_driver(&refusing_driver);
+}
+module_exit(refusing_exit);
 
 MODULE_DESCRIPTION("A VFIO variant driver that refuses every device");
 /* The driver core's symbols are exported to such modules only. */

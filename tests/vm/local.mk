@@ -2,10 +2,15 @@
 EXTRA_DIST += \
 	tests/install-deps \
 	%D%/all \
+	%D%/kernel-headers \
 	%D%/make-cdev-modules \
+	%D%/make-test-modules \
+	%D%/modules/refusing_vfio.c \
+	%D%/modules/stubborn.c \
 	%D%/prepare \
 	%D%/run \
 	%D%/guest-lib.sh \
+	%D%/guest-switch.sh \
 	%D%/guest/configure \
 	%D%/guest/merge-install \
 	%D%/guest/runner \
@@ -19,18 +24,27 @@ EXTRA_DIST += \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
 	%D%/topology/shared.args \
+	%D%/topology/switch.args \
 	%D%/demo.sh \
 	%D%/scenario-bus.sh \
 	%D%/scenario-cdev.sh \
 	%D%/scenario-claim.sh \
 	%D%/scenario-client.sh \
 	%D%/scenario-daemon.sh \
+	%D%/scenario-dirty.sh \
+	%D%/scenario-disk.sh \
 	%D%/scenario-edges.sh \
 	%D%/scenario-fd.sh \
+	%D%/scenario-hang.sh \
 	%D%/scenario-hotplug.sh \
 	%D%/scenario-kernel.sh \
 	%D%/scenario-lease.sh \
 	%D%/scenario-lifetimes.sh \
+	%D%/scenario-peers.sh \
 	%D%/scenario-policy.sh \
 	%D%/scenario-virtio-iommu.sh \
-	%D%/scenario-why.sh
+	%D%/scenario-why.sh \
+	%D%/scenario-reserve.sh \
+	%D%/scenario-reserved.sh \
+	%D%/scenario-switch.sh \
+	%D%/scenario-virtio-iommu.sh

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Reserves devices for the next boot, which scenario-reserved.sh looks at.
+# shellcheck source=tests/vm/guest-lib.sh disable=SC2154
+. /opt/test/guest-lib.sh
+# shellcheck source=tests/vm/guest-switch.sh
+. /opt/test/guest-switch.sh
+
+fresh_start < <(switch_policy)
+check_not "alice may not reserve" as_user alice dmaownctl reserve "$nic"
+check "root reserves a NIC for alice" dmaownctl reserve --user alice "$nic"
+check "and a group behind a bridge" dmaownctl reserve --user alice "$pair0"
+check "and a disk" dmaownctl reserve --user alice "$disk"
+check "which is undone" dmaownctl unreserve "$disk"
+check "the files are policy" dmaownctl policy check
+note "$(tail -n +1 "$config"/policy.d/*)"
+is "nothing has moved yet" "$(drivers_of "$nic" "$pair0" "$pair1" "$disk")" \
+    "e1000e e1000 e1000 nvme"
+# Functions that do not exist yet, and two devices that the next boot takes out of reach.
+cat > "$config/policy.d/50-functions.json" <<'END'
+{ "version": 1,
+  "rules": [
+    { "name": "functions", "effect": "allow", "reserve": true, "subjects": { "users": ["alice"] },
+      "match": { "name": "*:00.[1-4]", "class": "0x0108**" } } ] }
+END
+check "a reserving rule by hand" systemctl reload dmaownd
+finish

@@ -42,9 +42,8 @@ EXTRA_DIST += \
 	%D%/scenario-lifetimes.sh \
 	%D%/scenario-peers.sh \
 	%D%/scenario-policy.sh \
-	%D%/scenario-virtio-iommu.sh \
-	%D%/scenario-why.sh \
 	%D%/scenario-reserve.sh \
 	%D%/scenario-reserved.sh \
 	%D%/scenario-switch.sh \
-	%D%/scenario-virtio-iommu.sh
+	%D%/scenario-virtio-iommu.sh \
+	%D%/scenario-why.sh

@@ -188,6 +188,7 @@ static int start(struct daemon *daemon, const struct manager_options *options) {
         return r;
     start_signals(daemon);
     manager_recover(daemon->manager);
+    (void)manager_start_usage(daemon->manager);
     r = manager_load_policy(daemon->manager);
     if (r < 0)
         return r;

@@ -196,8 +196,8 @@ static int add_record(struct manager *manager, struct detachment *detachment) {
     return r;
 }
 
-static int start_away(struct manager *manager, struct detachment *plan, uint64_t *ret_id,
-                      struct refusal *refusal) {
+int manager_start_away(struct manager *manager, struct detachment *plan, uint64_t *ret_id,
+                       struct refusal *refusal) {
     _cleanup_(detachment_freep) struct detachment *detachment = plan;
     int r = add_record(manager, detachment);
 
@@ -235,7 +235,7 @@ int manager_detach(struct manager *manager, const struct claim *claim, const cha
     }
     free(plan->rule);
     plan->rule = copy;
-    return start_away(manager, plan, ret_id, refusal);
+    return manager_start_away(manager, plan, ret_id, refusal);
 }
 
 /* What it was waits in the record for a later attempt; what hangs goes on hanging. */
@@ -270,7 +270,7 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     size_t n = 0;
 
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        if (n < DETACHMENTS_MAX && !detachment->guard && concerns(claim, detachment))
+        if (n < DETACHMENTS_MAX && concerns(claim, detachment))
             ret[n++] = detachment;
     }
     return n;
@@ -364,12 +364,16 @@ enum outcome manager_judge_reattach(struct manager *manager, const struct claim 
 
 char *manager_describe_switch(const struct manager *manager, uint64_t id) {
     const struct transaction *transaction = transaction_find(manager, id);
-    char *step = NULL;
+    _cleanup_(freep) char *step = NULL;
 
     for (size_t i = 0; transaction && i < transaction->n_runs && !step; i++)
         if (transaction->runs[i].worker)
             step = member_describe_step(&transaction->runs[i]);
-    if (step && *step == 's')
-        *step = 'S';
-    return step;
+    if (!step)
+        return NULL;
+    *step = (char)(*step == 's' ? 'S' : *step);
+    _cleanup_(freep) char *holders = holders_describe(transaction->holders);
+    if (!holders)
+        return TAKE_POINTER(step);
+    return string_format("%s (held by %s)", step, holders);
 }

@@ -48,6 +48,9 @@ static void give_back(struct manager *manager, const struct lease *lease) {
 }
 
 void manager_finish_lease(struct manager *manager, struct lease *lease) {
+    uint32_t ended[CLAIM_GROUPS_MAX];
+    size_t n_ended = 0;
+
     manager_note_soiled(manager, lease);
     for (size_t i = 0; i < lease->n_groups; i++) {
         struct group *group = model_group(&manager->model, lease->groups[i].id);
@@ -56,6 +59,7 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
         /* Whoever has opened it since it drained has it open still. */
         model_set_lease(&manager->model, group, NULL);
         manager_refresh_node(manager, group);
+        ended[n_ended++] = group->id;
     }
     /* Groups that are gone, but not forgotten yet. */
     for (struct group *gone = manager->model.removed_groups; gone; gone = gone->next_dirty)
@@ -72,6 +76,11 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
         manager->listener->lease_ended(lease, manager->listener_data);
     if (lease->reattach)
         give_back(manager, lease);
+    for (size_t i = 0; i < n_ended; i++) {
+        struct group *group = model_group(&manager->model, ended[i]);
+        if (group && !group->switching)
+            manager_end_guard(manager, group);
+    }
     lease_free(lease);
 }
 

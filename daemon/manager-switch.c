@@ -48,6 +48,7 @@ static void free_run(struct member_run *run) {
 
 void transaction_free(struct transaction *transaction) {
     HASH_DEL(transaction->manager->transactions, transaction);
+    holders_free(transaction->holders);
     mark_groups(transaction, false);
     for (size_t i = 0; i < transaction->n_runs; i++)
         free_run(&transaction->runs[i]);
@@ -88,8 +89,10 @@ struct transaction *transaction_new(struct manager *manager, struct detachment *
         return NULL;
     }
     mark_groups(transaction, true);
-    if (add_runs(transaction) >= 0)
+    if (add_runs(transaction) >= 0) {
+        holders_new(transaction);
         return transaction;
+    }
     transaction_free(transaction);
     return NULL;
 }
@@ -133,7 +136,7 @@ static void check_groups(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     const struct detachment *detachment = transaction->detachment;
 
-    for (size_t i = 0; i < detachment->n_members; i++) {
+    for (size_t i = 0; !detachment->guard && i < detachment->n_members; i++) {
         uint32_t id = detachment->members[i].group;
         (void)manager_refresh_group(manager, id);
         const struct group *group = model_group(&manager->model, id);
@@ -183,7 +186,11 @@ static void end_detached(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     struct detachment *detachment = transaction->detachment;
     _cleanup_(freep) char *groups = describe_groups(detachment);
-    _cleanup_(freep) char *text = string_format(
+    _cleanup_(freep) char *text =
+        detachment->guard
+            ? string_format("Device %s, which joined group %s, is pinned: no driver takes it.",
+                            path_basename(detachment->members[0].path), groups ?: "?")
+            : string_format(
         "Group %s was detached from its host drivers for uid %u%s%s.", groups ?: "?",
         detachment->uid, *detachment->rule ? " by rule " : "", detachment->rule);
     uint64_t id = transaction->id;

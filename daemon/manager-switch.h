@@ -46,8 +46,12 @@ struct transaction {
     uint64_t began;      /* realtime, µs: what the kernel logged since */
     enum outcome outcome;
     char *failure;       /* what went wrong first, a sentence; NULL if nothing did */
+    struct holders *holders; /* who keeps it from going on; NULL when out of memory */
 };
 
+/* Writes the record, which it takes over, and starts to move its members. As manager_detach. */
+int manager_start_away(struct manager *manager, struct detachment *plan, uint64_t *ret_id,
+                       struct refusal *refusal);
 /* Adds a transaction for the detachment, which stays the manager's, and marks its groups as switching.
  * NULL when out of memory. */
 struct transaction *transaction_new(struct manager *manager, struct detachment *detachment);
@@ -65,6 +69,14 @@ void transaction_free(struct transaction *transaction);
 int member_start(struct member_run *run, bool returns);
 /* "unbind of device 0000:00:05.0 from e1000": where its worker is, or was. The caller's. */
 char *member_describe_step(const struct member_run *run);
+
+/* ---- who holds what (manager-holders.c) */
+
+/* Looks for them once the transaction takes long. */
+void holders_new(struct transaction *transaction);
+struct holders *holders_free(struct holders *holders);
+/* "process 812 (/usr/bin/qemu-system-x86_64, unit …)", comma separated; the caller's. NULL: not known. */
+char *holders_describe(const struct holders *holders);
 
 /* ---- records of what was moved (manager-detachments.c) */
 

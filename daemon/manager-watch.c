@@ -214,6 +214,22 @@ static void settle_detachments(struct manager *manager) {
         manager_check_detached(manager, device);
 }
 
+/* A host driver came or went: what it is used for is not known yet. */
+static void settle_usage(struct manager *manager) {
+    for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty)
+        if (device->role == ROLE_KERNEL && device->changes & (DEVICE_ADDED | DEVICE_DRIVER) &&
+            !device->survey) {
+            manager_look_at_usage(manager);
+            return;
+        }
+}
+
+static void settle_guard(struct manager *manager) {
+    for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty)
+        if (device->changes & (DEVICE_ADDED | DEVICE_GROUP | DEVICE_DRIVER))
+            manager_guard(manager, device);
+}
+
 void manager_settle(struct manager *manager) {
     settle_detachments(manager);
     for (struct group *group = manager->model.removed_groups; group; group = group->next_dirty)
@@ -224,4 +240,6 @@ void manager_settle(struct manager *manager) {
         else
             watch_unleased(manager, group);
     }
+    settle_guard(manager);
+    settle_usage(manager);
 }

@@ -287,6 +287,8 @@ struct manager *manager_free(struct manager *manager) {
     manager_cancel_policy_load(manager);
     worker_free(manager->symbols);
     manager_free_drains(manager);
+    manager_free_guards(manager);
+    manager_free_usage(manager);
     manager_free_transactions(manager);
     manager_free_detachments(manager);
     manager_free_keepers(manager);

@@ -50,7 +50,9 @@ struct manager_options {
 };
 
 struct drain;
+struct guard;
 struct manager_survey;
+struct usage;
 struct transaction;
 struct keeper;
 struct policy_load;
@@ -78,6 +80,8 @@ struct manager {
     struct drain *drains;   /* what is under way for leases that drain, by lease */
     struct detachment *detachments;   /* what was moved, by id */
     struct transaction *transactions; /* what is being moved, by id */
+    struct guard *guards; /* looks at devices that joined a group */
+    struct usage *usage;  /* NULL before manager_start_usage */
     unsigned lost_leases; /* whose state could not be read at the start */
     bool lost;           /* … and something could not be noted */
 
@@ -317,6 +321,19 @@ int manager_survey(struct manager *manager, struct device *const *devices, size_
                    void *userdata, struct manager_survey **ret);
 /* Gives up on it: done is not called. */
 struct manager_survey *manager_survey_free(struct manager_survey *survey);
+
+/* Has UsedBy looked at soon (manager-usage.c). */
+void manager_look_at_usage(struct manager *manager);
+int manager_start_usage(struct manager *manager);
+void manager_free_usage(struct manager *manager);
+
+/* ---- the guard (manager-guard.c) */
+
+/* Pins the device if it has joined a group that userspace has. */
+void manager_guard(struct manager *manager, struct device *device);
+/* A lease of the group has ended: what was pinned beside it is not any more. */
+void manager_end_guard(struct manager *manager, const struct group *group);
+void manager_free_guards(struct manager *manager);
 
 /* ---- switching drivers (manager-detach.c, manager-switch.c) */
 

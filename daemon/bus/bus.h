@@ -58,7 +58,8 @@ struct bus {
     struct units *units; /* NULL while no unit is watched */
     units_asked *units_asked; /* what waits for units_when_asked */
     bool announcing;            /* what is read goes to everybody, whoever called */
-    struct lease *viewed_lease; /* whose properties are read right now */
+    struct lease *viewed_lease;   /* whose properties are read right now */
+    struct device *viewed_device;
 
     bus_ready *ready;
     void *ready_data;

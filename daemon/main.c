@@ -148,6 +148,7 @@ static void on_ready(int result, void *userdata) {
         return;
     }
     record_start(daemon->manager);
+    manager_reserve_anew(daemon->manager);
     (void)sd_notify(false, "READY=1\nSTATUS=Ready.");
 }
 

@@ -204,6 +204,7 @@ static void take_policy(struct manager *manager, struct policy *policy, size_t n
         "Policy loaded: %zu rules, %zu warnings, generation %llu.", policy_rule_count(policy),
         n_warnings, (unsigned long long)manager->policy_generation);
     record_policy(manager, true, text ?: "Policy loaded.");
+    manager_reserve_anew(manager);
 }
 
 static void reject_policy(struct manager *manager, const struct policy_report *report) {

@@ -165,6 +165,7 @@ void manager_recover(struct manager *manager) {
     }
     manager_check_keepers(manager);
     manager_recover_detachments(manager);
+    manager_adopt_reserved(manager);
     manager_end_overdue(manager);
     if (manager->lost_leases)
         withdraw_orphans(manager);

@@ -212,9 +212,12 @@ static char *copy_or_null(const char *text) {
 static const char *wanted_driver(const struct manager *manager, const struct device *device,
                                  const struct policy_subject *subject) {
     struct policy_device view = verdict_policy_view(device);
-    const struct policy_rule *rule =
-        manager->policy && subject ? policy_decide(manager->policy, &view, subject) : NULL;
+    const struct policy_rule *rule = NULL;
 
+    if (manager->policy && subject)
+        rule = policy_decide(manager->policy, &view, subject);
+    if (manager->policy && (!rule || rule->effect == POLICY_DENY))
+        rule = policy_reserves(manager->policy, &view); /* whoever it is kept for */
     return rule ? rule->vfio_driver : NULL;
 }
 

@@ -224,6 +224,20 @@ static void settle_usage(struct manager *manager) {
         }
 }
 
+/* A group that is new, or has another member, may be one that policy keeps for userspace. */
+static void settle_reserve(struct manager *manager) {
+    bool any = false;
+
+    for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty) {
+        if (!device->group || !(device->changes & (DEVICE_ADDED | DEVICE_GROUP)))
+            continue;
+        device->group->reserve_checked = false;
+        any = true;
+    }
+    if (any)
+        manager_reserve(manager);
+}
+
 static void settle_guard(struct manager *manager) {
     for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty)
         if (device->changes & (DEVICE_ADDED | DEVICE_GROUP | DEVICE_DRIVER))
@@ -241,5 +255,6 @@ void manager_settle(struct manager *manager) {
             watch_unleased(manager, group);
     }
     settle_guard(manager);
+    settle_reserve(manager);
     settle_usage(manager);
 }

@@ -288,6 +288,7 @@ struct manager *manager_free(struct manager *manager) {
     worker_free(manager->symbols);
     manager_free_drains(manager);
     manager_free_guards(manager);
+    manager_free_reservations(manager);
     manager_free_usage(manager);
     manager_free_transactions(manager);
     manager_free_detachments(manager);

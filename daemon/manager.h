@@ -52,6 +52,7 @@ struct manager_options {
 struct drain;
 struct guard;
 struct manager_survey;
+struct reservation;
 struct usage;
 struct transaction;
 struct keeper;
@@ -80,6 +81,7 @@ struct manager {
     struct drain *drains;   /* what is under way for leases that drain, by lease */
     struct detachment *detachments;   /* what was moved, by id */
     struct transaction *transactions; /* what is being moved, by id */
+    struct reservation *reservations; /* looks at groups that policy keeps for userspace */
     struct guard *guards; /* looks at devices that joined a group */
     struct usage *usage;  /* NULL before manager_start_usage */
     unsigned lost_leases; /* whose state could not be read at the start */
@@ -326,6 +328,15 @@ struct manager_survey *manager_survey_free(struct manager_survey *survey);
 void manager_look_at_usage(struct manager *manager);
 int manager_start_usage(struct manager *manager);
 void manager_free_usage(struct manager *manager);
+
+/* ---- groups that policy keeps for userspace (manager-reserve.c) */
+
+/* Detaches those that were not looked at yet; anew: all, since the policy is another one. */
+void manager_reserve(struct manager *manager);
+void manager_reserve_anew(struct manager *manager);
+/* Takes over what was given to VFIO at boot. */
+void manager_adopt_reserved(struct manager *manager);
+void manager_free_reservations(struct manager *manager);
 
 /* ---- the guard (manager-guard.c) */
 

@@ -279,8 +279,16 @@ static int judge(struct call *call, const struct claim *claim, uint64_t wait,
     return call_refuse(call, (int)r, &refusal);
 }
 
+/* A question, and no denial. */
 int call_judge(struct call *call, const struct claim *claim, struct verdict *verdict) {
-    return judge(call, claim, 0, verdict);
+    struct verdict_request request = manager_request(call->bus->manager, claim);
+
+    verdict_reach(&request, verdict);
+    if (verdict->grantable || verdict->out_of_memory)
+        return verdict->grantable ? CALL_PROCEEDS : -ENOMEM;
+    const struct finding *finding = verdict_first_finding(verdict);
+    _cleanup_(freep) char *text = finding ? finding_text(finding, &request) : NULL;
+    return call_fail(call, reason_outcome(verdict->first), "%s", text ?: "Not possible.");
 }
 
 int call_detach(struct call *call, const struct claim *claim, uint64_t wait) {

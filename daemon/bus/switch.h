@@ -19,7 +19,7 @@ int call_survey(struct call *call, const struct claim *claim, bool for_switch);
  * the claim itself would be. CALL_PROCEEDS when it is done. wait: seconds that what stands in the way is
  * waited for. */
 int call_detach(struct call *call, const struct claim *claim, uint64_t wait);
-/* Judges the claim, and answers what speaks against it. CALL_PROCEEDS if nothing does. */
+/* Judges a claim that is only planned, and answers what speaks against it. CALL_PROCEEDS if nothing does. */
 int call_judge(struct call *call, const struct claim *claim, struct verdict *verdict);
 /* What call_detach moved is somebody's now, and does not go back with the call. */
 void call_keep_moved(struct call *call);

@@ -44,6 +44,7 @@ struct group {
     size_t n_members;
     struct lease *lease; /* active or draining; NULL if none */
     unsigned switching;  /* transactions that move members of it right now */
+    bool reserve_checked; /* whether policy keeps it for userspace */
     unsigned repairs;    /* of its node since the last tick */
 
     struct group *next_dirty;

@@ -114,12 +114,19 @@ static void judge_holder(struct court *court, const struct device *device,
         find(court, &finding);
 }
 
+static const struct policy_rule *decide(const struct verdict_request *request,
+                                        const struct policy_device *view) {
+    if (!request->policy)
+        return NULL;
+    return request->reserve ? policy_reserves(request->policy, view)
+                            : policy_decide(request->policy, view, &request->caller);
+}
+
 /* What the policy says of one device. Returns true if a rule allowed it. */
 static bool judge_device_policy(struct court *court, const struct device *device) {
     const struct verdict_request *request = court->request;
     struct policy_device view = verdict_policy_view(device);
-    const struct policy_rule *rule =
-        request->policy ? policy_decide(request->policy, &view, &request->caller) : NULL;
+    const struct policy_rule *rule = decide(request, &view);
 
     if (!rule || rule->effect == POLICY_DENY) {
         find(court, &(struct finding){.reason = rule ? REASON_POLICY_DENIED : REASON_NO_RULE,
@@ -131,7 +138,8 @@ static bool judge_device_policy(struct court *court, const struct device *device
     }
     policy_terms_add(&court->verdict->terms, rule);
     note_rule(court->verdict, rule);
-    judge_holder(court, device, &view, rule);
+    if (!request->reserve)
+        judge_holder(court, device, &view, rule);
     return true;
 }
 
@@ -147,7 +155,7 @@ static void judge_terms(struct court *court) {
             finding.reason = REASON_MODE_DENIED;
             find(court, &finding);
         }
-        if (request->detach && !rule->detach) {
+        if (request->detach && !rule->detach && !request->reserve) {
             finding.reason = REASON_DETACH_DENIED;
             find(court, &finding);
         }

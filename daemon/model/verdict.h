@@ -34,6 +34,7 @@ struct verdict_request {
     unsigned lifetime;               /* one POLICY_LIFETIME_…, 0: whatever the rules allow */
     enum lease_interface interface;
     uint64_t ttl;                    /* seconds, 0: none asked for */
+    bool reserve;                    /* nobody asks: policy keeps the groups for userspace */
     bool detach;                     /* drivers are to be switched first */
     struct device *const *named;     /* targets that were named as devices: see device_move */
     size_t n_named;

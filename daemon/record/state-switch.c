@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "record/detachment-json.h"
+#include "record/json-fields.h"
 #include "record/state-internal.h"
 #include "record/state-json.h"
 #include "record/state.h"
@@ -114,4 +115,41 @@ int state_read_soiled(struct state *state, char **ret) {
         return -ENOENT;
     *ret = strdup(rest + 1);
     return *ret ? 0 : -ENOMEM;
+}
+
+/* ---- markers of dmaownd --reserve-device: boot id, driver_override before, path; a line each */
+
+#define RESERVED "reserved-"
+#define RESERVED_SIZE_MAX 4096
+
+static int take_marker(struct state *state, const char *name, state_reserved_found *found,
+                       void *userdata) {
+    _cleanup_(freep) char *text = NULL;
+    int r = file_read(state->directory, name, RESERVED_SIZE_MAX, &text, NULL);
+    char *rest = text;
+
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    const char *boot_id = strsep(&rest, "\n"), *override = strsep(&rest, "\n"),
+               *path = strsep(&rest, "\n");
+    if (!path || !string_equal(boot_id, state->boot_id) || !device_is_valid(path) ||
+        !text_is_valid(override, STATE_TEXT_MAX))
+        return 0;
+    return found(override, path, userdata);
+}
+
+/* Forgotten once they are taken over: what has become of the device since is on record elsewhere. */
+int state_take_reserved(struct state *state, state_reserved_found *found, void *userdata) {
+    _cleanup_(closedirp) DIR *folder = NULL;
+    struct dirent *entry;
+    int r = directory_open(state->directory, ".", &folder);
+
+    while (r >= 0 && (entry = directory_next(folder))) {
+        if (!string_after(entry->d_name, RESERVED))
+            continue;
+        r = take_marker(state, entry->d_name, found, userdata);
+        if (r >= 0)
+            (void)unlinkat(state->directory, entry->d_name, 0);
+    }
+    return r < 0 ? r : 0;
 }

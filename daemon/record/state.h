@@ -35,6 +35,11 @@ typedef int state_detachment_found(struct detachment *detachment, void *userdata
 int state_load_detachments(struct state *state, state_detachment_found *found, void *userdata,
                            unsigned *ret_bad);
 
+/* Devices that dmaownd --reserve-device has given to VFIO since the boot, each once: found gets the
+ * driver_override before and the path. A negative errno from it ends this, and what is left comes again. */
+typedef int state_reserved_found(const char *override, const char *path, void *userdata);
+int state_take_reserved(struct state *state, state_reserved_found *found, void *userdata);
+
 /* Who had which device open that was not reset since, a line each. *ret is the caller's; -ENOENT if
  * there is none of this boot. */
 int state_write_soiled(struct state *state, const char *text);

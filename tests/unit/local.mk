@@ -35,7 +35,8 @@ layer_tests = \
 	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-reset %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
-	%D%/test-units %D%/test-units-watch %D%/test-util \
+	%D%/test-units %D%/test-units-watch \
+	%D%/test-usage %D%/test-usage-disk %D%/test-usage-net %D%/test-usage-watch %D%/test-util \
 	%D%/test-vfio-driver %D%/test-vfio-line
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
@@ -82,6 +83,14 @@ tests_unit_test_units_SOURCES = %D%/test-units.c %D%/tree.h %D%/units-fixture.h
 tests_unit_test_units_LDADD = daemon/libbus.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_units_watch_SOURCES = %D%/test-units-watch.c %D%/tree.h %D%/units-fixture.h
 tests_unit_test_units_watch_LDADD = daemon/libbus.a $(layer_test_libraries) $(EV_LIBS)
+tests_unit_test_usage_SOURCES = %D%/test-usage.c %D%/tree.h %D%/usage-fixture.h
+tests_unit_test_usage_LDADD = $(layer_test_libraries)
+tests_unit_test_usage_disk_SOURCES = %D%/test-usage-disk.c %D%/tree.h %D%/usage-fixture.h
+tests_unit_test_usage_disk_LDADD = $(layer_test_libraries)
+tests_unit_test_usage_net_SOURCES = %D%/test-usage-net.c %D%/tree.h %D%/usage-fixture.h
+tests_unit_test_usage_net_LDADD = $(layer_test_libraries)
+tests_unit_test_usage_watch_SOURCES = %D%/test-usage-watch.c %D%/tree.h
+tests_unit_test_usage_watch_LDADD = $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
 tests_unit_test_util_LDADD = $(layer_test_libraries)
 tests_unit_test_vfio_driver_SOURCES = %D%/test-vfio-driver.c %D%/tree.h

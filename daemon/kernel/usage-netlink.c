@@ -221,11 +221,15 @@ static bool is_of_interest(const struct rtmsg *route, struct nlattr *const *attr
 static void note_next_hops(struct dump *dump, const struct rtmsg *route,
                            struct nlattr *const *attributes) {
     struct nlattr *list = attributes[RTA_MULTIPATH];
+    struct rtnexthop *hop = list ? nla_data(list) : NULL;
     int left = list ? nla_len(list) : 0;
 
-    for (struct rtnexthop *hop = list ? nla_data(list) : NULL; hop && RTNH_OK(hop, left);
-         left -= (int)RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+    /* RTNH_OK reads before it compares. */
+    while (left >= (int)sizeof(*hop) && RTNH_OK(hop, left)) {
         note_route(dump, (unsigned)hop->rtnh_ifindex, route, attributes);
+        left -= (int)RTNH_ALIGN(hop->rtnh_len);
+        hop = RTNH_NEXT(hop);
+    }
 }
 
 static int on_route(struct nl_msg *message, void *userdata) {

@@ -121,7 +121,7 @@ static void run(runner *steps) {
     pid_t child = fork();
     if (child == 0) {
         loop = ev_loop_new(EVFLAG_AUTO);
-        if (!loop || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        if (!loop || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
             mount("proc", "/proc", "proc", 0, NULL) < 0)
             _exit(20);
         steps(tree.path);

@@ -111,24 +111,39 @@ _Noreturn static void run_overrun(const char *folder) {
 
 typedef void runner(const char *folder);
 
-/* In a process that is number 1 of its namespace. */
+_Noreturn static void run_first(runner *steps, const char *folder) {
+    loop = ev_loop_new(EVFLAG_AUTO);
+    if (!loop || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("proc", "/proc", "proc", 0, NULL) < 0)
+        _exit(20);
+    steps(folder);
+    _exit(23);
+}
+
+static int wait_for(pid_t child) {
+    int status;
+
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status)
+               ? WEXITSTATUS(status)
+               : 21;
+}
+
+/* In a process that is number 1 of its namespace. Its parent can start no other one. */
 static void run(runner *steps) {
-    int own = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID, status;
+    int own = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID;
     struct tree tree;
 
     tree_begin(&tree);
-    ck_assert_int_eq(unshare(geteuid() == 0 ? own : own | CLONE_NEWUSER), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        loop = ev_loop_new(EVFLAG_AUTO);
-        if (!loop || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
-            mount("proc", "/proc", "proc", 0, NULL) < 0)
-            _exit(20);
-        steps(tree.path);
+    pid_t parent = fork();
+    if (parent == 0) {
+        if (unshare(geteuid() == 0 ? own : own | CLONE_NEWUSER) < 0)
+            _exit(22);
+        pid_t child = fork();
+        if (child == 0)
+            run_first(steps, tree.path);
+        _exit(wait_for(child));
     }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status), "it was killed");
-    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    ck_assert_int_eq(wait_for(parent), 0);
     tree_end(&tree);
 }
 

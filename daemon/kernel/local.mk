@@ -13,7 +13,7 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/reset.c daemon/kernel/reset.h \
 	daemon/kernel/sysfs-list.c daemon/kernel/sysfs.c daemon/kernel/sysfs.h \
 	daemon/kernel/uevent.c daemon/kernel/uevent.h \
-	daemon/kernel/usage-block.c daemon/kernel/usage-disk.c daemon/kernel/usage-functions.c \
+	daemon/kernel/usage-block.c daemon/kernel/usage-disk.c daemon/kernel/usage-elsewhere.c daemon/kernel/usage-functions.c \
 	daemon/kernel/usage-mounts.c daemon/kernel/usage-net.c daemon/kernel/usage-netlink.c \
 	daemon/kernel/usage-nodes.c daemon/kernel/usage-tree.c \
 	daemon/kernel/usage.c daemon/kernel/usage.h daemon/kernel/usage-internal.h \

@@ -14,6 +14,7 @@
 
 #include <blkid.h>
 
+#include "util/clock.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -115,6 +116,8 @@ static char *describe(blkid_probe probe, int found, const char *name) {
 
 /* A disk that can not be read holds nothing that could be named. */
 static int say_data(struct usage_survey *survey, size_t device, const char *name, int fd) {
+    if (now_monotonic() - survey->started > USAGE_PROBE_MICROSECONDS)
+        return 0;
     _cleanup_(probe_freep) blkid_probe probe = blkid_new_probe();
 
     if (!probe || blkid_probe_set_device(probe, fd, 0, 0) < 0)
@@ -128,6 +131,21 @@ static int say_data(struct usage_survey *survey, size_t device, const char *name
     return usage_say_all(survey, device, REASON_DATA_ON_DISK, describe(probe, found, name));
 }
 
+static int say_busy(struct usage_survey *survey, size_t device, const char *name, dev_t number) {
+    _cleanup_(freep) char *where = usage_mounted_elsewhere(survey->host, number);
+    int r;
+
+    if (where)
+        r = usage_say(survey, device, REASON_MOUNTED,
+                      string_format("%s is mounted in another mount namespace", name),
+                      string_format("%s is mounted in another mount namespace, %s", name, where));
+    else
+        r = usage_say_all(survey, device, REASON_HELD,
+                          string_format("%s is held by something that sysfs does not show: a mount in "
+                                        "another mount namespace, or a driver such as ZFS", name));
+    return r < 0 ? r : 1;
+}
+
 int usage_judge_free_disk(struct usage_survey *survey, size_t device, const char *path,
                           dev_t number) {
     const char *name = path_basename(path);
@@ -136,12 +154,8 @@ int usage_judge_free_disk(struct usage_survey *survey, size_t device, const char
     _cleanup_(fd_closep) int fd = survey->host->open_disk(survey->host, name, number);
     if (fd == -ENOMEDIUM)
         return 0;
-    if (fd == -EBUSY) {
-        char *text = string_format("%s is held by something that sysfs does not show: a mount in another "
-                                   "mount namespace, or a driver such as ZFS", name);
-        int r = usage_say_all(survey, device, REASON_HELD, text);
-        return r < 0 ? r : 1;
-    }
+    if (fd == -EBUSY)
+        return say_busy(survey, device, name, number);
     if (fd < 0) {
         dev_t still;
         if (usage_is_gone(usage_read_number(survey->host->sysfs, path, &still)))

@@ -19,6 +19,10 @@
 #define USAGE_STACK_MAX 16       /* of block devices on a block device */
 #define USAGE_STACK_VISITS 1024  /* block devices looked at above one disk */
 
+/* What disks hold is only information: after so much of the survey none is read any more, since a
+ * disk that stands still, or is broken, takes its time and a worker has little. */
+#define USAGE_PROBE_MICROSECONDS (3 * 1000 * 1000)
+
 /* Where the host is looked at. */
 struct usage_host {
     int sysfs;
@@ -57,6 +61,7 @@ struct usage_survey {
     } *written; /* one a path */
     struct usage_part *parts;
     size_t n_parts;
+    uint64_t started; /* monotonic µs */
 };
 
 /* As usage_write, on a host of the caller's. */
@@ -112,6 +117,10 @@ struct usage_mounts {
 /* Reads the mounts of process 1, the swaps and the loop devices. -ENOMEM. */
 int usage_mounts_read(const struct usage_host *host, struct usage_mounts *ret);
 void usage_mounts_clear(struct usage_mounts *mounts);
+
+/* "on /srv for pid 812 (/usr/bin/a)" if the block device is mounted in another mount namespace than
+ * that of process 1, as far as it can be seen; else NULL. The caller's. */
+char *usage_mounted_elsewhere(const struct usage_host *host, dev_t number);
 
 /* Judges a block device that sysfs shows no user of: 1 in use (said), 0 not (what is on it was said),
  * or a negative errno. */

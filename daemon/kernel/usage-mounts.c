@@ -29,21 +29,20 @@ static void iter_freep(struct libmnt_iter **iter) {
 }
 
 /* The block device of a name such as /dev/sda2. 1; 0: it is none. The name in sysfs where the node
- * is missing. */
+ * is missing. Names elsewhere are not looked at, which could take for ever (a server that is gone);
+ * a device that has its node there is told by an exclusive open. */
 static int number_of_source(const struct usage_host *host, const char *source, dev_t *ret) {
     const char *name = string_after(source, "/dev/");
     char path[PATH_MAX];
     struct stat status;
 
-    if ((size_t)snprintf(path, sizeof(path), "%s%s%s", name ? host->dev : "", name ? "/" : "",
-                         name ? name : source) >= sizeof(path))
+    if (!name || (size_t)snprintf(path, sizeof(path), "%s/%s", host->dev, name) >= sizeof(path))
         return 0;
-    if (path[0] == '/' && stat(path, &status) == 0) {
+    if (stat(path, &status) == 0) {
         *ret = status.st_rdev;
         return S_ISBLK(status.st_mode);
     }
-    if (!name || (size_t)snprintf(path, sizeof(path), "class/block/%s", path_basename(name)) >=
-                     sizeof(path))
+    if ((size_t)snprintf(path, sizeof(path), "class/block/%s", path_basename(name)) >= sizeof(path))
         return 0;
     return usage_read_number(host->sysfs, path, ret) == 0;
 }
@@ -72,13 +71,16 @@ static const char *target_of(const struct usage_mounts *mounts, dev_t number) {
     return NULL;
 }
 
-/* bcachefs names several, with colons between. */
+/* bcachefs names several, with colons between; a colon can also be part of a name. */
 static int add_sources(const struct usage_host *host, struct usage_mounts *mounts,
                        const char *sources, const char *target) {
     _cleanup_(freep) char *copy = strdup(sources);
     char *rest = copy, *source;
     dev_t number;
     int r = copy ? 0 : -ENOMEM;
+
+    if (number_of_source(host, sources, &number) > 0)
+        return add_mount(mounts, number, target);
 
     while (r >= 0 && (source = strsep(&rest, ":")))
         if (number_of_source(host, source, &number) > 0)
@@ -93,7 +95,7 @@ static int add_file_system(const struct usage_host *host, struct usage_mounts *m
 
     if (major(number) != 0)
         return add_mount(mounts, number, target);
-    return source && string_after(source, "/dev/") ? add_sources(host, mounts, source, target) : 0;
+    return source ? add_sources(host, mounts, source, target) : 0;
 }
 
 /* A file system of btrfs names only one of its devices as its source; sysfs has them all. */
@@ -212,7 +214,7 @@ static int add_loop(const struct usage_host *host, struct usage_mounts *mounts, 
     ssize_t length = usage_attribute(host->sysfs, path, "loop/backing_file", file, sizeof(file));
     if (length < 0)
         return usage_is_gone((int)length) ? 0 : (int)length;
-    if (!string_after(file, "/dev/") || number_of_source(host, file, &number) <= 0)
+    if (number_of_source(host, file, &number) <= 0)
         return 0;
     struct usage_loop *grown = reallocarray(mounts->loops, mounts->n_loops + 1, sizeof(*grown));
     if (!grown)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "util/clock.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -99,12 +100,13 @@ static int survey_all(struct usage_survey *survey) {
 
     for (size_t i = 0; r >= 0 && i < survey->n_paths; i++)
         r = usage_walk(survey, i);
-    if (r >= 0)
-        r = usage_judge_functions(survey);
+    /* In the order of the reasons. */
     if (r >= 0)
         r = usage_judge_disks(survey);
     if (r >= 0)
         r = usage_judge_netdevs(survey);
+    if (r >= 0)
+        r = usage_judge_functions(survey);
     return r < 0 ? r : usage_judge_nodes(survey);
 }
 
@@ -113,6 +115,7 @@ int usage_write_host(int output, const struct usage_host *host, const char *cons
     struct usage_survey survey = {
         .host = host, .output = output, .paths = paths, .n_paths = n_paths};
 
+    survey.started = now_monotonic();
     survey.written = calloc(n_paths + 1, sizeof(*survey.written));
     if (!survey.written)
         return -ENOMEM;

@@ -7,8 +7,10 @@
  * opens `uevent` or `driver_override`. What is below a bridge hangs on the hardware and not on the
  * bridge's driver, and is not looked at.
  *
- * Not seen: who uses a network interface without address, route and upper device (a packet socket, a
- * macvlan in another network namespace), and an fd that no process has in its table. */
+ * Not seen: who uses a network interface without address, route and upper device (a packet socket,
+ * XDP, RDMA of the kernel's own, a macvlan in another network namespace); a radio or Bluetooth
+ * adapter that is used by sockets; an accelerator that the kernel itself uses; an fd that no process
+ * has in its table. */
 
 #include <stddef.h>
 

@@ -79,6 +79,9 @@ START_TEST(test_btrfs) {
     add_sda();
     set_mounts("40 30 0:40 / /srv rw - btrfs /dev/sda2 rw\n");
     expect(DISK, "mounted|sda2 is mounted|sda2 is mounted on /srv");
+    /* With a colon in the name; the node is missing, but not in sysfs. */
+    set_mounts("40 30 0:40 / /srv rw - btrfs /dev/by-path/pci-0000:00:06.0/sda2 rw\n");
+    expect(DISK, "mounted|sda2 is mounted|sda2 is mounted on /srv");
     snprintf(link, sizeof(link), "%ssda2", uuid);
     tree_link(&sys, link, "../../../../" SDA "/sda2");
     snprintf(link, sizeof(link), "%ssda1", uuid);
@@ -208,6 +211,23 @@ START_TEST(test_busy) {
     set_disk("sda1", -EBUSY, NULL, 0, 0);
     set_disk("sda", -EBUSY, NULL, 0, 0); /* that is why */
     expect(DISK, text);
+}
+END_TEST
+
+/* Who has it is looked for among all processes. */
+START_TEST(test_mounted_elsewhere) {
+    add_sda();
+    set_disk("sda1", -EBUSY, NULL, 0, 0);
+    tree_link(&proc, "1/ns/mnt", "mnt:[1]");
+    tree_link(&proc, "99999901/ns/mnt", "mnt:[1]");
+    tree_file(&proc, "99999901/mountinfo", MOUNT_OF_PROC);
+    tree_link(&proc, "99999902/ns/mnt", "mnt:[2]");
+    tree_file(&proc, "99999902/mountinfo",
+              MOUNT_OF_PROC "50 22 8:1 / /data rw - ext4 /dev/hidden rw\n");
+    tree_link(&proc, "99999902/exe", "/usr/bin/a b");
+    tree_folder(&proc, "99999903");
+    expect(DISK, "mounted|sda1 is mounted in another mount namespace|"
+                 "sda1 is mounted in another mount namespace, on /data for pid 99999902 (/usr/bin/a b)");
 }
 END_TEST
 
@@ -354,6 +374,7 @@ int main(void) {
     tcase_add_test(tests, test_tall_stack);
     tcase_add_test(tests, test_many_holders);
     tcase_add_test(tests, test_busy);
+    tcase_add_test(tests, test_mounted_elsewhere);
     tcase_add_test(tests, test_busy_whole);
     tcase_add_test(tests, test_can_not_be_opened);
     tcase_add_test(tests, test_no_medium);

@@ -97,7 +97,10 @@ fails "goes with the driver" test -e /sys/class/net/eth1
 fakectl bind 0000:02:00.0 e1000e
 works "and comes" test -e /sys/class/net/eth1/ifindex
 disk="$(sysfs $nvme)/nvme/nvme0/nvme0n1"
-is "a disk" "$(cat "$disk/dev") $(cat "$disk/size") $(readlink -f /sys/dev/block/259:0)" "259:0 2048 $(readlink -f "$disk")"
+is "a disk" "$(cat "$disk/size") $(readlink -f "/sys/dev/block/$(cat "$disk/dev")")" "2048 $(readlink -f "$disk")"
+if [ -e /dev/nvme0n1 ]; then
+    works "which can be opened" python3 -c 'import os; os.open("/dev/nvme0n1", os.O_RDONLY | os.O_EXCL)'
+fi
 fakectl partition nvme0n1 nvme0n1p1 259:1 1024
 fakectl holder nvme0n1p1 dm-0 254:0 1024
 is "who holds it" "$(ls "$disk/nvme0n1p1/holders") $(ls /sys/class/block/dm-0/slaves)" "dm-0 nvme0n1p1"

@@ -15,7 +15,8 @@ const char SWITCH_HELP[] =
     "reset-fails DEVICE ERRNO|none | bus-master DEVICE on|off|show\n"
     "module NAME loaded|loadable|missing|fails | load NAME (as modprobe)\n"
     "netdev DEVICE NAME|none [IFINDEX] (none: in another network namespace)\n"
-    "disk DEVICE NAME MAJOR:MINOR [SECTORS] [multipath] (nvme0n1 below its controller, else block/)\n"
+    "disk DEVICE NAME MAJOR:MINOR|loop [SECTORS] [multipath] (nvme0n1 below its controller, else block/;\n"
+    "       loop: there is a /dev/NAME that can be opened, if this machine has loop devices)\n"
     "partition DISK NAME MAJOR:MINOR [SECTORS] | holder DISK NAME MAJOR:MINOR [SECTORS]\n";
 
 int errno_of(const char *name) {
@@ -120,6 +121,8 @@ static int do_disk(int argc, char **argv, FILE *answer) {
     if (*argv[0] == 'h')
         return disk_holder(argv[1], &disk);
     device = device_find(argv[1]);
+    if (device && strcmp(argv[3], "loop") == 0 && disk_loop(&disk) < 0)
+        snprintf(disk.number, sizeof(disk.number), "259:0");
     return device ? device_disk(device, &disk) : -ENODEV;
 }
 

@@ -11,6 +11,7 @@ FAKEKERNEL_MODEL = \
 	%D%/control-switch.c \
 	%D%/control.h \
 	%D%/device.c \
+	%D%/loop.c \
 	%D%/model.h \
 	%D%/modules.c \
 	%D%/nodes.c \

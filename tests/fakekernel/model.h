@@ -147,6 +147,8 @@ void disk_show(struct device *device, bool add);
 int device_interface(struct device *device, const char *name, unsigned index);
 int device_disk(struct device *device, const struct disk *disk);
 int disk_partition(const char *disk, const struct disk *part);
+/* loop.c: makes /dev/NAME, which can be opened and holds zeros, and sets its number. 0 or negative errno. */
+int disk_loop(struct disk *disk);
 int disk_holder(const char *disk, const struct disk *holder);
 
 /* bind.c: matching is checked as a write to the bus's files would; a hung unbind returns late. */

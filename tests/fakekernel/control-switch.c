@@ -12,6 +12,7 @@ const char SWITCH_HELP[] =
     "writes [count|clear] (to files of /sys: number, result, path, text)\n"
     "write-fault N ERRNO [GLOB] (the Nth write from now, of paths like GLOB; more than one may be set)\n"
     "write-hang N [GLOB] | write-fail-late N ERRNO [GLOB] (after it hung) | release (all of these)\n"
+    "drivers (device, driver, override, VFs, their autoprobe; never hangs)\n"
     "reset-fails DEVICE ERRNO|none | bus-master DEVICE on|off|show\n"
     "module NAME loaded|loadable|missing|fails | load NAME (as modprobe)\n"
     "netdev DEVICE NAME|none [IFINDEX] (none: in another network namespace)\n"
@@ -64,6 +65,17 @@ static int do_release(int argc, char **argv, FILE *answer) {
         return -ENODEV;
     device->hang_unbind = false;
     pthread_cond_broadcast(&tree_changed);
+    return 0;
+}
+
+static int do_drivers(int argc, char **argv, FILE *answer) {
+    for (struct device *d = device_next(NULL); d; d = device_next(d)) {
+        fprintf(answer, "%s %s %s", d->name, d->driver ? d->driver->name : "-",
+                d->driver_override ? d->driver_override : "-");
+        if (d->sriov)
+            fprintf(answer, " %u %d", d->sriov->count, d->sriov->autoprobe);
+        fputc('\n', answer);
+    }
     return 0;
 }
 
@@ -132,6 +144,7 @@ const struct command switch_commands[] = {
     {"write-hang", 2, do_write_fate},
     {"write-fail-late", 3, do_write_fate},
     {"release", 1, do_release},
+    {"drivers", 1, do_drivers},
     {"reset-fails", 3, do_reset_fails},
     {"bus-master", 3, do_bus_master},
     {"module", 3, do_module},

@@ -411,6 +411,8 @@ static int start_back(struct call *call, const struct claim *claim, bool unreset
     call->moving->ended = n == 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t id = found[i]->id;
+        /* The way there ended under the same number. */
+        call->bus->last_switch = 0;
         r = manager_reattach(manager, found[i], WAY_BACK_PROBED, unreset);
         if (r < 0)
             return call_fail(call, OUTCOME_SWITCH_FAILED,

@@ -47,7 +47,8 @@ modprobe ext4
 node=/dev/$(block_of "$disk")
 mkfs.ext4 -qF "$node"
 mount "$node" /mnt
-check "a disk in use is reserved" dmaownctl reserve --user alice "$disk"
+check_not "a disk in use is not reserved by chance" dmaownctl reserve --user alice "$disk"
+check "but by will" dmaownctl reserve --even-if-used --user alice "$disk"
 udevadm trigger --settle --action=add "$(device_path "$disk")"
 is "and stays" "$(driver_of "$disk") $(override_of "$disk")" "nvme (null)"
 check "with its file system" test -d /mnt/lost+found

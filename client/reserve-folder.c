@@ -164,7 +164,7 @@ enum exit_status reserve_folder_check(const struct client *client, struct reserv
                            "written; correct it ('dmaownctl policy check'), then try again");
     if (status != STATUS_DONE)
         return client_fail(client, status, "the policy would have an error, so nothing was "
-                           "written; if an earlier rule is as wide, \"reserve\": true belongs there");
+                           "written; change what the message names, or say it otherwise");
     return STATUS_DONE;
 }
 

@@ -155,6 +155,13 @@ static bool check_reach(struct compiler *compiler, const struct policy_rule *rul
                         const struct policy_rule *earlier) {
     if (rule->subjects->incomplete || !rule_covers(earlier, rule))
         return true;
+    if (rule->reserve && !earlier->reserve && earlier->effect == POLICY_ALLOW) {
+        report_add(compiler->report, POLICY_WARNING, rule->file, rule_location(rule),
+                   "Rule \"%s\": only its \"reserve\" counts, because rule \"%s\" at %s:%u:%u stands "
+                   "before it with the same or a wider match and subjects, and decides claims.",
+                   rule->name, earlier->name, earlier->file, earlier->line, earlier->column);
+        return true;
+    }
     report_add(compiler->report, POLICY_ERROR, rule->file, rule_location(rule),
                "Rule \"%s\": it can never apply, because rule \"%s\" at %s:%u:%u stands before it "
                "with the same or a wider match and subjects; move it up or remove it.",

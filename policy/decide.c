@@ -56,16 +56,17 @@ static bool speaks_of_nobody(const struct policy_rule *rule) {
     return subjects->incomplete && subjects->n_users == 0 && subjects->n_groups == 0;
 }
 
+/* Of a deny rule. */
 static bool denies_everyone(const struct policy_rule *rule) {
-    return rule->effect == POLICY_DENY && !rule->subjects->named && rule->subjects->n_units == 0;
+    return !rule->subjects->named && rule->subjects->n_units == 0;
 }
 
-/* True if a rule before this one decides for all whom this one speaks of. */
-static bool is_decided_before(const struct policy *policy, const struct policy_rule *rule,
-                              struct device_texts *texts) {
+/* True if a rule before this one denies the device to all whom this one speaks of. */
+static bool is_denied_before(const struct policy *policy, const struct policy_rule *rule,
+                             struct device_texts *texts) {
     for (size_t i = 0; i < rule->index; i++) {
         const struct policy_rule *earlier = &policy->rules[i];
-        if (match_holds(earlier->match, texts) &&
+        if (earlier->effect == POLICY_DENY && match_holds(earlier->match, texts) &&
             (denies_everyone(earlier) ||
              (!speaks_of_nobody(rule) && subjects_cover(earlier, rule))))
             return true;
@@ -81,7 +82,7 @@ const struct policy_rule *policy_reserves(const struct policy *policy,
     for (size_t i = 0; i < policy->n_rules; i++) {
         const struct policy_rule *rule = &policy->rules[i];
         if (rule->reserve && match_holds(rule->match, &texts) &&
-            !is_decided_before(policy, rule, &texts))
+            !is_denied_before(policy, rule, &texts))
             return rule;
     }
     return NULL;

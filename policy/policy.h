@@ -140,10 +140,10 @@ const struct policy_rule *policy_decide(const struct policy *policy,
                                         const struct policy_subject *subject);
 
 /* The rule that keeps the device for userspace from the start, whoever will come for it, or NULL:
- * the first allow rule with `reserve` whose match holds and which can decide for somebody. It can
- * not where an earlier rule that matches the device speaks of all whom it speaks of, such as a deny
- * rule against everyone; an allow rule for others leaves it alone. Whether its users and groups are
- * known does not matter, so that a policy whose names are not looked up (early at boot) does too.
+ * the first allow rule with `reserve` whose match holds, and before which no deny rule that matches
+ * the device speaks of all whom it speaks of. Allow rules without `reserve` leave it alone, whom
+ * they are for. Whether users and groups are known does not matter, so that a policy whose names are
+ * not looked up (early at boot) will do.
  * The caller leaves out what no VFIO driver takes: PCI bridges. */
 const struct policy_rule *policy_reserves(const struct policy *policy,
                                           const struct policy_device *device);

@@ -107,20 +107,25 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 cat > "$config/policy.json" <<'END'
 { "version": 1, "rules": [
-  { "name": "all-nics", "effect": "allow", "match": { "bus": "pci" }, "subjects": { "users": [1000] } } ] }
+  { "name": "no-nics", "effect": "deny", "match": { "bus": "pci" }, "subjects": { "users": [1000] } } ] }
 END
 run reserve --config "$config" --user 1000 12
 is "a policy with an error" "$status" 1
 like "a rule that never applies" "$err" \
-    "*reserve-0000:00:05.2.json:*\"reserve-0000_00_05.2\"*can never apply*\"all-nics\"*already*policy check*"
+    "*reserve-0000:00:05.2.json:*\"reserve-0000_00_05.2\"*can never apply*\"no-nics\"*already*policy check*"
 rm "$folder/reserve-0000:00:05.0.json"
 before=$(cat "$folder"/*)
 run reserve --config "$config" --user 1000 12
 is "a policy that would have an error" "$status" 1
-like "when only the new one is at fault" "$err" "*can never apply*would have an error*earlier rule*"
+like "when only the new one is at fault" "$err" "*can never apply*would have an error*"
 is "nothing was written" "$(cat "$folder"/*)" "$before"
 is "nothing is left behind" "$(files)" "reserve-0000:00:05.2.json"
 ends 0 reserve --config "$config" --user 1001 12
+sed -i 's/deny/allow/' "$config/policy.json"
+ends 0 reserve --config "$config" --user 1000 12
+like "who may claim is another matter" "$err" \
+    "$folder/reserve-0000:00:05.2.json:*warning*only its \"reserve\" counts*\"no-nics\"*"
+ends 0 policy check --config "$config"
 rm "$config/policy.json"
 
 # ---- unreserve

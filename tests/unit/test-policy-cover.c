@@ -13,6 +13,7 @@ struct pair {
 
 #define A "\"effect\": \"allow\", "
 #define D "\"effect\": \"deny\", "
+#define R "\"reserve\": true, "
 #define M(...) "\"match\": {" __VA_ARGS__ "}"
 #define S(...) ", \"subjects\": {" __VA_ARGS__ "}"
 
@@ -41,6 +42,11 @@ static const struct pair pairs[] = {
     { A M("\"numa_node\": \"0x1\""), A M("\"numa_node\": 1, \"bus\": \"pci\""), true },
     { A M("\"path\": \"/sys/devices/*\""), A M("\"path\": \"/sys/devices/platform/*\""), true },
     { A M("\"bus\": \"pci\""), D M("\"bus\": \"pci\""), false }, /* root, then everyone */
+    /* what is reserved, counts whoever claims it */
+    { A M(""), A R M("\"bus\": \"pci\""), false },
+    { A R M(""), A R M("\"bus\": \"pci\""), true },
+    { A R M(""), A M("\"bus\": \"pci\""), true },
+    { D M(""), A R M("\"bus\": \"pci\""), true },
     /* subjects */
     { D M(""), A M("") S("\"users\": [5]"), true },
     { D M(""), A M(""), true },

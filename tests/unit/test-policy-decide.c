@@ -329,7 +329,8 @@ static const struct {
       RESERVE("r", "") "}", "r" },
     /* An allow rule without reserve is for others, or for the same. */
     { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}}," RESERVE("r", "") ALICE, "r" },
-    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") ALICE, NULL },
+    { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") ALICE, "r" },
+    { "{\"effect\": \"allow\", \"match\": {}" ALICE "," RESERVE("r", "\"bus\": \"pci\"") ALICE, "r" },
     { "{\"effect\": \"allow\", \"match\": {\"bus\": \"pci\"}" ALICE "," RESERVE("r", "") "}", "r" },
     /* Names that nobody knows yet. */
     { RESERVE("r", "") UNKNOWN, "r" },

@@ -209,8 +209,12 @@ static int add_lease(struct manager *manager, struct lease *lease) {
 
 static void announce_grant(struct manager *manager, const struct claim *claim,
                            struct lease *lease) {
-    for (size_t i = 0; i < claim->n_groups; i++)
+    for (size_t i = 0; i < claim->n_groups; i++) {
         model_set_lease(&manager->model, claim->groups[i], lease);
+        for (struct device *member = claim->groups[i]->members; member;
+             member = member->next_member)
+            member->lent = member->role == ROLE_USER;
+    }
     refresh_lease_nodes(manager, claim);
     record_grant(manager, lease);
     manager_arm_deadline(manager);

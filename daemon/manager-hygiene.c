@@ -70,14 +70,16 @@ static bool was_opened(const struct lease *lease, const struct lease_group *grou
            group->opened;
 }
 
-/* A device without a VFIO driver could not be opened, unless that driver was taken from it just now. */
+/* A device without a VFIO driver could not be opened, unless that driver was taken from it since: by a
+ * revocation, as far as a daemon knows that was not there when the lease was granted. */
 static bool soil(struct manager *manager, const struct lease *lease, const char *path) {
     struct device *device = model_device(&manager->model, path);
-    bool endpoint = device && !device_is_bridge(device) && device->role != ROLE_PASSIVE;
+    bool lent = device && (device->lent || device->role == ROLE_USER ||
+                           (lease->unbind && device->role == ROLE_FREE));
 
-    if (!endpoint || device->role == ROLE_KERNEL ||
-        (device->detached && device->detached->move != MOVE_TO_USER))
+    if (!lent || device_is_bridge(device))
         return false;
+    device->lent = false;
     bool changes = device->soiled_by != lease->holder || device->reset_failed;
     device->soiled_by = lease->holder;
     device->reset_failed = false;

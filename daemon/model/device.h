@@ -56,6 +56,7 @@ struct device {
     struct survey *survey; /* what was found at the last look; NULL before the first */
     const struct detachment_member *detached; /* what dmaownd moved or pinned; NULL if it did not */
     uid_t soiled_by;    /* who had it open and may have left it running; UID_NONE */
+    bool lent;          /* on a VFIO driver when its group was granted last */
     bool reset_failed;  /* … and a reset was tried since, in vain */
     bool exported;      /* announced on the bus */
     bool listed;        /* on model::dirty_devices */

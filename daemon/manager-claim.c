@@ -25,6 +25,7 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
         .ttl = claim->ttl,
         .model = &manager->model,
         .detach = claim->detach,
+        .before_switch = claim->detach,
         .named = claim->named,
         .n_named = claim->n_named,
         .groups = claim->groups,
@@ -322,6 +323,7 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         claim->interface = asked;
         struct verdict_request request = manager_request(manager, claim);
         _cleanup_(verdict_done) struct verdict verdict = {0};
+        request.before_switch = false; /* whatever was to be switched is by now */
         verdict_reach(&request, &verdict);
         if (verdict.out_of_memory)
             return -ENOMEM;

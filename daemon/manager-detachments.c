@@ -283,7 +283,8 @@ void manager_recover_detachments(struct manager *manager) {
         forget_gone_members(manager, detachment);
         if (!detachment->n_members)
             manager_drop_detachment(manager, detachment);
-        else if (detachment->state != DETACHMENT_DETACHED)
+        else if (detachment->state != DETACHMENT_DETACHED &&
+                 !transaction_find(manager, detachment->id))
             go_on_after_crash(manager, detachment);
     }
     manager_link_detachments(manager);

@@ -39,6 +39,8 @@ static void give_back(struct manager *manager, const struct lease *lease) {
         struct claim claim = {.groups = &group, .n_groups = group && !lease->groups[i].lost};
         size_t n = manager_find_detachments(manager, &claim, found);
         for (size_t j = 0; j < n; j++) {
+            if (found[j]->uid != lease->claimant && !found[j]->guard)
+                continue; /* theirs to give back who detached it */
             int r = manager_reattach(manager, found[j], WAY_BACK_PROBED, false);
             if (r < 0)
                 log_message(LOG_ERR, "Group %u can not be given back: %s.", lease->groups[i].id,

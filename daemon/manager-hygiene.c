@@ -121,6 +121,8 @@ struct manager_cleaning {
         struct worker *worker;
     } *devices;
     size_t n, running;
+    uint32_t groups[CLAIM_GROUPS_MAX]; /* nobody else's meanwhile */
+    size_t n_groups;
     manager_surveyed *done;
     void *userdata;
 };
@@ -175,9 +177,20 @@ static void on_clean(int result, const char *output, size_t size, void *userdata
     done(0, data);
 }
 
+static void mark_groups(struct manager_cleaning *cleaning, bool cleaned) {
+    for (size_t i = 0; i < cleaning->n_groups; i++) {
+        struct group *group = model_group(&cleaning->manager->model, cleaning->groups[i]);
+        if (group && cleaned)
+            group->switching++;
+        else if (group && group->switching)
+            group->switching--;
+    }
+}
+
 struct manager_cleaning *manager_cleaning_free(struct manager_cleaning *cleaning) {
     if (!cleaning)
         return NULL;
+    mark_groups(cleaning, false);
     for (size_t i = 0; i < cleaning->n; i++) {
         worker_free(cleaning->devices[i].worker);
         free(cleaning->devices[i].path);
@@ -223,6 +236,9 @@ int manager_clean(struct manager *manager, const struct claim *claim, manager_su
                 if (r < 0)
                     return r;
             }
+    for (size_t i = 0; i < claim->n_groups; i++)
+        cleaning->groups[cleaning->n_groups++] = claim->groups[i]->id;
+    mark_groups(cleaning, true);
     *ret = TAKE_POINTER(cleaning);
     return 0;
 }

@@ -159,13 +159,13 @@ void manager_recover(struct manager *manager) {
     for (lease = manager->leases.leases; lease; lease = lease->by_id.next)
         if (lease->state != LEASE_ACTIVE)
             place_same(manager, lease);
+    manager_recover_detachments(manager);
+    manager_adopt_reserved(manager);
     manager_recover_keepers(manager);
     HASH_ITER(by_id, manager->leases.leases, lease, next) {
         recover_lease(manager, lease);
     }
     manager_check_keepers(manager);
-    manager_recover_detachments(manager);
-    manager_adopt_reserved(manager);
     manager_end_overdue(manager);
     if (manager->lost_leases)
         withdraw_orphans(manager);

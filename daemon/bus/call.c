@@ -309,18 +309,6 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events) {
     call_run_again(timer->data);
 }
 
-int call_try_again(struct call *call) {
-    if (call->attempts++ >= TRY_AGAIN_MAX)
-        return CALL_PROCEEDS;
-    int r = call_wait(call);
-    if (r != CALL_WAITS)
-        return r;
-    ev_timer_init(&call->timer, on_retry, TRY_AGAIN_SECONDS, 0.);
-    call->timer.data = call;
-    ev_timer_start(call->bus->loop, &call->timer);
-    return CALL_WAITS;
-}
-
 int call_wait_seconds(struct call *call, double seconds, bool limit) {
     int r = call_wait(call);
 
@@ -331,6 +319,12 @@ int call_wait_seconds(struct call *call, double seconds, bool limit) {
     call->timer.data = call;
     ev_timer_start(call->bus->loop, &call->timer);
     return CALL_WAITS;
+}
+
+int call_try_again(struct call *call) {
+    if (call->attempts++ >= TRY_AGAIN_MAX)
+        return CALL_PROCEEDS;
+    return call_wait_seconds(call, TRY_AGAIN_SECONDS, false);
 }
 
 int call_ask_whether_there(struct call *call, sd_bus_message_handler_t answered, void *data) {

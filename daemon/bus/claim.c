@@ -119,6 +119,9 @@ static void on_cleaned(int result, void *userdata) {
 static int clean(struct call *call, const struct claim *claim) {
     struct verdict_request request = manager_request(call->bus->manager, claim);
 
+    if (call->cleaning)
+        return CALL_WAITS;
+    request.before_switch = false;
     if (!manager_needs_cleaning(claim) || verdict_first_reason(&request) != REASON_NONE)
         return CALL_PROCEEDS;
     int r = call_wait(call);

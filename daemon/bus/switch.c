@@ -81,21 +81,22 @@ static void follow(struct call *call, uint64_t id) {
         note_end(moving, moving->n - 1, bus->last_switch_outcome, bus->last_switch_text ?: "");
 }
 
-static void give_back(struct call *call) {
-    struct call_switch *moving = call->moving;
-    struct manager *manager = call->bus->manager;
+/* Only what the caller detached, and nobody has by now. */
+static void give_back(struct manager *manager, struct call_switch *moving, uid_t uid) {
     struct detachment *found[DETACHMENTS_MAX];
     struct group *groups[CLAIM_GROUPS_MAX];
     struct claim claim = {.groups = groups};
 
     for (size_t i = 0; i < moving->n_moved; i++) {
-        groups[claim.n_groups] = model_group(&manager->model, moving->moved[i]);
-        claim.n_groups += groups[claim.n_groups] != NULL;
+        struct group *group = model_group(&manager->model, moving->moved[i]);
+        if (group && !group->lease && !group->switching)
+            groups[claim.n_groups++] = group;
     }
     moving->n_moved = 0;
     size_t n = manager_find_detachments(manager, &claim, found);
     for (size_t i = 0; i < n; i++)
-        (void)manager_reattach(manager, found[i], WAY_BACK_EXACT, false);
+        if (found[i]->uid == uid && !found[i]->guard)
+            (void)manager_reattach(manager, found[i], WAY_BACK_EXACT, false);
 }
 
 void call_end_switch(struct call *call) {
@@ -106,7 +107,7 @@ void call_end_switch(struct call *call) {
     for (size_t i = 0; moving->undoes && i < moving->n; i++)
         free(manager_undo_detach(call->bus->manager, moving->ids[i],
                                  "was given up, since its caller has left the bus"));
-    give_back(call);
+    give_back(call->bus->manager, moving, call->caller->uid);
     free(moving->text);
     free(moving);
     call->moving = NULL;
@@ -166,6 +167,8 @@ static bool some_group_is_switching(const struct claim *claim) {
 int call_survey(struct call *call, const struct claim *claim, bool for_switch) {
     size_t n = collect(claim, for_switch, NULL);
 
+    if (call->survey)
+        return CALL_WAITS;
     if (call->surveyed || n == 0 || some_group_is_switching(claim))
         return CALL_PROCEEDS;
     _cleanup_(freep) struct device **devices = calloc(n, sizeof(*devices));
@@ -209,6 +212,8 @@ static int look_again_later(struct call *call) {
 static int follow_away(struct call *call) {
     struct call_switch *moving = call->moving;
 
+    if (moving->ended)
+        ev_timer_stop(call->bus->loop, &call->timer);
     if (moving->ended && moving->outcome == OUTCOME_OK)
         return CALL_PROCEEDS;
     if (moving->ended) {
@@ -309,6 +314,7 @@ int call_detach(struct call *call, const struct claim *claim, uint64_t wait) {
 /* A switch that nobody hears of is nobody's: it goes back. */
 struct waiting_switcher {
     struct bus *bus;
+    uid_t uid;
     uint32_t groups[CLAIM_GROUPS_MAX];
     size_t n_groups;
 };
@@ -316,14 +322,13 @@ struct waiting_switcher {
 static int on_switcher_there(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
     struct waiting_switcher *waiting = userdata;
     struct call_switch moving = {.n_moved = waiting->n_groups};
-    struct call call = {.bus = waiting->bus, .moving = &moving};
     int there = true;
 
     if (!sd_bus_message_is_method_error(reply, NULL))
         (void)sd_bus_message_read(reply, "b", &there);
     memcpy(moving.moved, waiting->groups, sizeof(waiting->groups));
     if (!there)
-        give_back(&call);
+        give_back(waiting->bus->manager, &moving, waiting->uid);
     return 1;
 }
 
@@ -334,6 +339,7 @@ static int ask_for_switcher(struct call *call) {
     if (!waiting)
         return -ENOMEM;
     waiting->bus = call->bus;
+    waiting->uid = call->caller->uid;
     waiting->n_groups = moving->n_moved;
     memcpy(waiting->groups, moving->moved, sizeof(waiting->groups));
     return call_ask_whether_there(call, on_switcher_there, waiting);

@@ -201,7 +201,7 @@ static void judge_uses(struct court *court, const struct device *device) {
     for (size_t i = 0; survey && i < survey->n_uses; i++) {
         bool needed = reason_outcome(survey->uses[i].reason) == OUTCOME_DEVICE_IN_USE;
         find(court, &(struct finding){.reason = survey->uses[i].reason,
-                                      .blocks = needed && court->request->detach,
+                                      .blocks = needed && court->request->before_switch,
                                       .group = device->group,
                                       .device = device,
                                       .use = &survey->uses[i]});
@@ -214,7 +214,7 @@ static void judge_kernel_member(struct court *court, const struct group *group,
     bool unsafe = driver_is_unsafe_uio(member->driver);
 
     find(court, &(struct finding){.reason = unsafe ? REASON_UNSAFE_UIO : REASON_KERNEL_DRIVER,
-                                  .blocks = !court->request->detach,
+                                  .blocks = !court->request->before_switch,
                                   .group = group,
                                   .device = member});
     judge_uses(court, member);
@@ -285,7 +285,7 @@ static void judge_access(struct court *court, const struct group *group) {
 
 /* Drivers are to be switched, and something is left to be switched. */
 static bool moves_away(const struct verdict_request *request, const struct group *group) {
-    if (!request->detach)
+    if (!request->before_switch)
         return false;
     for (const struct device *member = group->members; member; member = member->next_member)
         if (device_move(member, request->named, request->n_named) != MOVE_STAYS)

@@ -35,7 +35,8 @@ struct verdict_request {
     enum lease_interface interface;
     uint64_t ttl;                    /* seconds, 0: none asked for */
     bool reserve;                    /* nobody asks: policy keeps the groups for userspace */
-    bool detach;                     /* drivers are to be switched first */
+    bool detach;                     /* drivers are switched first */
+    bool before_switch;              /* … and were not yet: kernel drivers are not in the way */
     struct device *const *named;     /* targets that were named as devices: see device_move */
     size_t n_named;
     struct group *const *groups;     /* without repetition */

@@ -15,6 +15,9 @@
 
 #define LOOP_MAJOR 7
 #define SECTOR 512
+#define LOOPS 16
+
+static int loops[LOOPS], loop_count;
 
 /* A node of our own: /dev is a tmpfs. Returns the open loop device. */
 static int open_loop(int number, const char *path) {
@@ -50,7 +53,7 @@ static int configure(int loop, unsigned long sectors) {
 
 int disk_loop(struct disk *disk) {
     char path[128];
-    int number, loop, r = -EBUSY;
+    int number, loop = -1, r = loop_count < LOOPS ? -EBUSY : -EMFILE;
 
     snprintf(path, sizeof(path), "/dev/%s", disk->name);
     /* Others look for a free one too. */
@@ -67,5 +70,11 @@ int disk_loop(struct disk *disk) {
         return r;
     }
     snprintf(disk->number, sizeof(disk->number), "%d:%d", LOOP_MAJOR, number);
-    return 0; /* the loop device stays open */
+    loops[loop_count++] = loop; /* stays open, or it is no more */
+    return 0;
+}
+
+void disk_close_loops(void) {
+    while (loop_count > 0)
+        close(loops[--loop_count]);
 }

@@ -133,6 +133,7 @@ static int die(const char *what) {
 static int inside(const struct options *options, int channel) {
     int fd;
 
+    disk_close_loops();
     if (unshare(CLONE_NEWNS) < 0 || mounts_proc() < 0)
         return die("/proc");
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)

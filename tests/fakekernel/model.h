@@ -149,6 +149,8 @@ int device_disk(struct device *device, const struct disk *disk);
 int disk_partition(const char *disk, const struct disk *part);
 /* loop.c: makes /dev/NAME, which can be opened and holds zeros, and sets its number. 0 or negative errno. */
 int disk_loop(struct disk *disk);
+/* For a child of the server: nobody but that has them open. */
+void disk_close_loops(void);
 int disk_holder(const char *disk, const struct disk *holder);
 
 /* bind.c: matching is checked as a write to the bus's files would; a hung unbind returns late. */

@@ -159,3 +159,67 @@ struct holders *holders_free(struct holders *holders) {
 char *holders_describe(const struct holders *holders) {
     return holders && holders->texts ? strings_join(holders->texts, ", ") : NULL;
 }
+
+/* ---- of groups that cannot be switched, since somebody has them open */
+
+struct manager_openers {
+    struct worker *worker;
+    dev_t *nodes;
+    size_t n_nodes;
+    manager_openers_found *done;
+    void *userdata;
+};
+
+static int look_for_openers(int output, void *userdata) {
+    const struct manager_openers *openers = userdata;
+
+    return openers_write(output, openers->nodes, openers->n_nodes);
+}
+
+static void on_openers(int result, const char *output, size_t size, void *userdata) {
+    struct manager_openers *openers = userdata;
+    manager_openers_found *done = openers->done;
+    void *data = openers->userdata;
+    _cleanup_(strings_freep) char **texts = NULL;
+    bool certain = false;
+
+    openers->worker = NULL;
+    if (result >= 0)
+        (void)openers_read(output, &texts, &certain);
+    _cleanup_(freep) char *names = texts ? strings_join(texts, ", ") : NULL;
+    manager_openers_free(openers);
+    done(names ?: "", data);
+}
+
+struct manager_openers *manager_openers_free(struct manager_openers *openers) {
+    if (!openers)
+        return NULL;
+    worker_free(openers->worker);
+    free(openers->nodes);
+    free(openers);
+    return NULL;
+}
+DEFINE_CLEANUP(struct manager_openers *, manager_openers_free)
+
+int manager_find_openers(struct manager *manager, const struct claim *claim,
+                         manager_openers_found *done, void *userdata,
+                         struct manager_openers **ret) {
+    _cleanup_(manager_openers_freep) struct manager_openers *openers = calloc(1, sizeof(*openers));
+
+    if (!openers)
+        return -ENOMEM;
+    openers->done = done;
+    openers->userdata = userdata;
+    openers->nodes = calloc(claim->n_groups ?: 1, sizeof(*openers->nodes));
+    if (!openers->nodes)
+        return -ENOMEM;
+    for (size_t i = 0; i < claim->n_groups; i++) {
+        struct node_name name = node_of_group(claim->groups[i]->id);
+        if (node_device(manager->sysfs, &name, &openers->nodes[openers->n_nodes]) >= 0)
+            openers->n_nodes++;
+    }
+    int r = worker_start(manager->loop, look_for_openers, on_openers, openers, &openers->worker);
+    if (r >= 0)
+        *ret = TAKE_POINTER(openers);
+    return r;
+}

@@ -324,6 +324,15 @@ int manager_survey(struct manager *manager, struct device *const *devices, size_
 /* Gives up on it: done is not called. */
 struct manager_survey *manager_survey_free(struct manager_survey *survey);
 
+/* Who has the nodes of the claim's groups open (manager-holders.c): done gets "process 812 (…), …", or ""
+ * where that can not be seen. */
+typedef void manager_openers_found(const char *names, void *userdata);
+struct manager_openers;
+int manager_find_openers(struct manager *manager, const struct claim *claim,
+                         manager_openers_found *done, void *userdata,
+                         struct manager_openers **ret);
+struct manager_openers *manager_openers_free(struct manager_openers *openers);
+
 /* Has UsedBy looked at soon (manager-usage.c). */
 void manager_look_at_usage(struct manager *manager);
 int manager_start_usage(struct manager *manager);

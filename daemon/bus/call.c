@@ -21,6 +21,8 @@ static void call_free(struct call *call) {
     worker_free(call->worker);
     manager_survey_free(call->survey);
     manager_cleaning_free(call->cleaning);
+    manager_openers_free(call->looking);
+    free(call->openers);
     call_end_switch(call);
     fd_close(call->pidfd);
     free(call->unit.id);

@@ -52,6 +52,8 @@ struct call {
     bool surveyed;          /* call_survey has looked */
     struct manager_survey *survey;
     struct manager_cleaning *cleaning;
+    struct manager_openers *looking; /* for who has a group open */
+    char *openers;          /* what was found; NULL before */
     struct call_switch *moving; /* by call_detach; NULL before */
     uint64_t deadline;      /* of a switch: µs, monotonic; 0 before */
     unsigned attempts;      /* of call_try_again */

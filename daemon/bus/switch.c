@@ -382,6 +382,35 @@ static int follow_back(struct call *call) {
                      step ?: "The switch of drivers");
 }
 
+static void on_openers(const char *names, void *userdata) {
+    struct call *call = userdata;
+
+    call->looking = NULL;
+    call->openers = strdup(names);
+    call_run_again(call);
+}
+
+/* Whoever detached the group, and root, is told who has it open. */
+static int refuse_open(struct call *call, const struct claim *claim, const struct refusal *refusal) {
+    struct detachment *found[DETACHMENTS_MAX];
+    size_t n = manager_find_detachments(call->bus->manager, claim, found);
+    bool may_know = call->caller->uid == 0;
+
+    for (size_t i = 0; i < n; i++)
+        may_know = may_know || found[i]->uid == call->caller->uid;
+    if (call->openers || !may_know) {
+        bool known = call->openers && *call->openers;
+        return call_fail(call, refusal->outcome, "%s%s%s%s", refusal->text ?: "",
+                         known ? " It is open in " : "", known ? call->openers : "",
+                         known ? "." : "");
+    }
+    int r = call_wait(call);
+    if (r != CALL_WAITS || call->looking)
+        return r;
+    r = manager_find_openers(call->bus->manager, claim, on_openers, call, &call->looking);
+    return r < 0 ? r : CALL_WAITS;
+}
+
 static int judge_back(struct call *call, const struct claim *claim, uint64_t wait) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
     enum outcome r = manager_judge_reattach(call->bus->manager, claim, &refusal);
@@ -390,6 +419,8 @@ static int judge_back(struct call *call, const struct claim *claim, uint64_t wai
         return CALL_PROCEEDS;
     if (wait && r != OUTCOME_NO_SUCH_TARGET && seconds_left(call) > 0)
         return look_again_later(call);
+    if (r == OUTCOME_FOREIGN_OWNER)
+        return refuse_open(call, claim, &refusal);
     return call_refuse(call, (int)r, &refusal);
 }
 

@@ -25,23 +25,38 @@ static bool copy_text(char **ret, const char *text) {
     return *ret != NULL;
 }
 
+/* What the device was: by an older record, where one is moved again that was not given back whole. */
+static struct detachment_member what_it_was(const struct device *device, enum move move) {
+    const struct survey *survey = device->survey;
+    struct detachment_member was = {.driver = (char *)device->driver, .vfs = -1, .autoprobe = -1};
+
+    if (move != MOVE_STAYS && device->detached)
+        return *device->detached;
+    if (survey && move != MOVE_STAYS)
+        was.override = survey->override;
+    if (survey && move == MOVE_TO_USER) {
+        was.vfs = survey->vfs;
+        was.autoprobe = survey->autoprobe;
+    }
+    return was;
+}
+
 static int fill_member(struct detachment_member *member, const struct device *device,
                        enum move move) {
+    const struct detachment_member was = what_it_was(device, move);
     const struct survey *survey = device->survey;
     const char *target = "";
 
     if (move == MOVE_TO_USER && survey && survey->n_candidates)
         target = survey->candidates[0].driver;
-    *member = (struct detachment_member){
-        .group = device->group->id,
-        .move = move,
-        .vfs = move == MOVE_TO_USER && survey ? survey->vfs : -1,
-        .autoprobe = move == MOVE_TO_USER && survey ? survey->autoprobe : -1,
-    };
-    if (survey && survey->override && !copy_text(&member->override, survey->override))
+    *member = (struct detachment_member){.group = device->group->id,
+                                         .move = move,
+                                         .vfs = was.vfs,
+                                         .autoprobe = was.autoprobe};
+    if (was.override && !copy_text(&member->override, was.override))
         return -ENOMEM;
     return copy_text(&member->path, device->path) && copy_text(&member->bus, device->bus) &&
-                   copy_text(&member->driver, device->driver) && copy_text(&member->target, target)
+                   copy_text(&member->driver, was.driver) && copy_text(&member->target, target)
                ? 0
                : -ENOMEM;
 }
@@ -111,9 +126,11 @@ static int prepare_runs(struct transaction *transaction) {
 
     for (size_t i = 0; i < transaction->n_runs; i++) {
         struct member_run *run = &transaction->runs[i];
+        const struct device *device = model_device(&manager->model, run->path);
+        run->soiled = device && device->soiled_by != UID_NONE;
         if (transaction->detachment->members[i].move != MOVE_TO_USER)
             continue;
-        int r = copy_candidates(run, model_device(&manager->model, run->path));
+        int r = copy_candidates(run, device);
         if (r < 0)
             return r;
     }
@@ -204,6 +221,7 @@ int manager_start_away(struct manager *manager, struct detachment *plan, uint64_
     if (r < 0)
         return refuse_record(refusal, r);
     struct detachment *added = TAKE_POINTER(detachment);
+    manager_take_over_members(manager, added);
     struct transaction *transaction = transaction_new(manager, added);
     if (!transaction || prepare_runs(transaction) < 0) {
         if (transaction)

@@ -149,6 +149,28 @@ void manager_split_detachment(struct manager *manager, struct detachment *detach
     manager_link_detachments(manager);
 }
 
+/* What is moved again is on the newer record, with what the older one knew of it. */
+void manager_take_over_members(struct manager *manager, const struct detachment *newer) {
+    struct detachment *older, *next;
+
+    HASH_ITER(by_id, manager->detachments, older, next) {
+        bool lost = false;
+        for (size_t i = 0; older != newer && i < older->n_members;) {
+            bool taken = detachment_find(newer, older->members[i].path) != NULL;
+            if (taken)
+                detachment_remove(older, i);
+            else
+                i++;
+            lost = lost || taken;
+        }
+        if (lost && older->n_members)
+            (void)manager_save_detachment(manager, older);
+        else if (lost)
+            manager_drop_detachment(manager, older);
+    }
+    manager_link_detachments(manager);
+}
+
 /* ---- what happens to members */
 
 /* A member that is gone, or that somebody else has moved, is not moved back. */
@@ -264,7 +286,7 @@ static void go_on_after_crash(struct manager *manager, struct detachment *detach
     for (size_t i = 0; i < transaction->n_runs; i++) {
         struct device *device = model_device(&manager->model, transaction->runs[i].path);
         transaction->runs[i].recovered = true;
-        transaction->runs[i].soiled = reattaching && device && device->soiled_by != UID_NONE;
+        transaction->runs[i].soiled = device && device->soiled_by != UID_NONE;
     }
     if (!reattaching)
         transaction_fail(transaction, OUTCOME_SWITCH_FAILED,

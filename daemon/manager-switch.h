@@ -82,6 +82,7 @@ char *holders_describe(const struct holders *holders);
 
 /* Takes detachment over. 0 or -ENOMEM. */
 int manager_add_detachment(struct manager *manager, struct detachment *detachment);
+void manager_take_over_members(struct manager *manager, const struct detachment *newer);
 /* One record a group, so that each can be given back alone. */
 void manager_split_detachment(struct manager *manager, struct detachment *detachment);
 /* To disk. 0 or a negative errno. */

@@ -346,21 +346,14 @@ static enum reason reason_to_wait(struct manager *manager, const struct group *g
     return REASON_NONE;
 }
 
-static bool is_on_record(const struct manager *manager, const struct group *group) {
-    struct detachment *detachment, *next;
-
-    HASH_ITER(by_id, manager->detachments, detachment, next) {
-        if (detachment_has_group(detachment, group->id))
-            return true;
-    }
-    return false;
-}
-
 enum outcome manager_judge_reattach(struct manager *manager, const struct claim *claim,
                                     struct refusal *refusal) {
     struct verdict_request request = manager_request(manager, claim);
+    struct detachment *found[DETACHMENTS_MAX];
 
     manager_catch_up(manager);
+    /* Of several groups some may be back already: a call that failed can be repeated. */
+    bool on_record = manager_find_detachments(manager, claim, found) > 0;
     for (size_t i = 0; i < claim->n_groups; i++) {
         const struct group *group = claim->groups[i];
         struct finding finding = {.group = group, .reason = reason_to_wait(manager, group)};
@@ -368,7 +361,7 @@ enum outcome manager_judge_reattach(struct manager *manager, const struct claim 
             _cleanup_(freep) char *text = finding_text(&finding, &request);
             return refuse(refusal, reason_outcome(finding.reason), "%s", text ?: "");
         }
-        if (!is_on_record(manager, group) && group_has_role(group, ROLE_USER))
+        if (!on_record && group_has_role(group, ROLE_USER))
             return refuse(refusal, OUTCOME_NO_SUCH_TARGET,
                           "Group %u was not detached by dmaownd: its devices were on a VFIO driver "
                           "before, and there is nothing to give them back to.",

@@ -10,7 +10,7 @@ export SCENARIO=$top_srcdir/tests/fakekernel/switch.scenario
 . "$(dirname "$0")/switch.sh"
 policy "$switch_policy"
 start
-targets="7 14"
+targets="10 14"
 before=$(snapshot)
 fakectl writes clear
 call alice Detach "$targets" > /dev/null
@@ -20,9 +20,9 @@ fakectl writes clear
 call alice Reattach "$targets" > /dev/null
 back=$(fakectl writes count)
 is "there and back" "$(snapshot)" "$before"
-[ "$away" -ge 11 ] && pass "$away writes away, $back back" || fail "writes" "$away"
+[ "$away" -ge 9 ] && pass "$away writes away, $back back" || fail "writes" "$away"
 records() { find /run/dmaownd -name 'switch-*' | wc -l; }
-free_again() { is_output "true " reason_of alice 7 detach b true && is_output "true " reason_of alice 14 detach b true; }
+free_again() { is_output "true " reason_of alice 10 detach b true && is_output "true " reason_of alice 14 detach b true; }
 
 # settled WHERE: nothing is left of what failed.
 settled() {
@@ -33,7 +33,7 @@ settled() {
 
 # ---- Each write fails
 for ((n = 1; n <= away; n++)); do
-    failures=$(events switch-failed 7)
+    failures=$(events switch-failed 10)
     fakectl writes clear
     fakectl write-fault $n EROFS
     if call alice Detach "$targets" > /run/answer 2>&1; then
@@ -46,10 +46,10 @@ for ((n = 1; n <= away; n++)); do
     fakectl release
     what=$(fakectl writes | grep EROFS)
     like "away, write $n ($what): the error" "$(cat /run/answer)" \
-        "Step [a-z]+ of 0000:00:0[0-9.a-f]+|Step [a-z]+ of 0000:[0-9a-f:.]+"
+        "Step [a-z]+ of device 0000:"
     like "away, write $n: its errno" "$(cat /run/answer)" "EROFS|Read-only file system"
     settled "away, write $n"
-    is "away, write $n: on record once" "$(events switch-failed 7)" $((failures + 1))
+    is "away, write $n: on record once" "$(events switch-failed 10)" $((failures + 1))
 done
 for ((n = 1; n <= back; n++)); do
     call alice Detach "$targets" > /dev/null
@@ -57,7 +57,7 @@ for ((n = 1; n <= back; n++)); do
     fakectl write-fault $n EROFS
     if ! call alice Reattach "$targets" > /run/answer 2>&1; then
         fakectl release
-        like "back, write $n ($(fakectl writes | grep EROFS)): the error" "$(cat /run/answer)" "Step [a-z]+ of 0000:"
+        like "back, write $n ($(fakectl writes | grep EROFS)): the error" "$(cat /run/answer)" "Step [a-z]+ of device 0000:"
         works "back, write $n: again" call alice Reattach "$targets"
     fi
     fakectl release
@@ -67,16 +67,16 @@ done
 # ---- A driver that refuses, and then one that does not come back
 fakectl driver pci vfio-pci refuse=EINVAL only=0000:03:00.0
 is "a driver that refuses" "$(error_of call alice Detach "$targets")" SwitchFailed
-like "says which and why" "$(message_of call alice Detach "$targets")" "bind of 0000:03:00\\.0.*(EINVAL|Invalid argument)"
+like "says which and why" "$(message_of call alice Detach "$targets")" "bind of device 0000:03:00\\.0.*(EINVAL|Invalid argument)"
 fakectl driver pci vfio-pci refuse=none
 settled "a driver that refuses"
 fakectl driver pci vfio-pci refuse=EINVAL only=0000:03:00.0
-fakectl driver pci e1000e refuse=EIO only=0000:00:05.0
+fakectl driver pci e1000e refuse=EIO only=0000:00:06.0
 is "the old driver refuses too" "$(error_of call alice Detach "$targets")" SwitchFailed
-is "the others are back" "$(snapshot | grep -v 0000:00:05.0)" "$(grep -v 0000:00:05.0 <<< "$before")"
+is "the others are back" "$(snapshot | grep -v 0000:00:06.0)" "$(grep -v 0000:00:06.0 <<< "$before")"
 fakectl driver pci vfio-pci refuse=none
 fakectl driver pci e1000e refuse=none
-works "somebody binds it" eval "echo 0000:00:05.0 > /sys/bus/pci/drivers_probe"
+works "somebody binds it" eval "echo 0000:00:06.0 > /sys/bus/pci/drivers_probe"
 eventually "everything is as before" is_output "$before" snapshot
 
 # ---- Each write hangs
@@ -100,7 +100,7 @@ for ((n = 1; n <= away; n++)); do
     answers "hanging write $n ($what)"
     eventually "hanging write $n: it gives up" ended call
     is "hanging write $n: and says so" "$(cat /run/call.status)" 1
-    refused "hanging write $n: it is Busy" Busy call alice Detach 7
+    refused "hanging write $n: it is Busy" Busy call alice Detach 10
     is "hanging write $n: it hangs still" "$(hung)" 1
     fakectl release
     settled "hanging write $n"
@@ -120,30 +120,46 @@ call alice Reattach "$targets" > /dev/null
 settled "after the wait"
 
 # ---- The daemon ends, and begins, in that state
+hangs_in_unbind() {
+    fakectl hang 0000:00:06.0
+    in_background call call alice Detach "$targets" wait t 10
+    within eval "test ! -e '$(sysfs 0000:00:06.0)/driver'"
+}
 for kernel in 6.1 6.12; do
     fakectl kernel $kernel
     for how in stop kill; do
-        hangs_at 5
+        hangs_in_unbind
         begun=$SECONDS
         works "$kernel: $how" service $how
         works "$kernel: start" service start
         [ $((SECONDS - begun)) -le 5 ] && pass "$kernel: within 5 s" || fail "$kernel: within 5 s" "$((SECONDS - begun)) s"
         answers "$kernel, $how"
-        refused "$kernel, $how: it is Busy" Busy call alice Detach 7
-        fakectl release
+        refused "$kernel, $how: it is Busy" Busy call alice Detach 10
+        fakectl release 0000:00:06.0
         settled "$kernel, $how"
         eventually "$kernel, $how: the caller has heard" ended call
     done
 done
+fakectl kernel 6.1
+# On 6.1 other writes can hang too, behind somebody who has the device's lock.
+for ((n = 1; n <= away; n += 3)); do
+    hangs_at $n
+    works "$n: kill" service kill
+    works "$n: start" service start
+    answers "$n, kill"
+    fakectl release
+    settled "$n, kill"
+    eventually "$n: the caller has heard" ended call
+done
 
 # ---- An unbind that hangs with its user: the driver link has gone
-fakectl hang 0000:00:05.1
-in_background call call alice Detach 7 wait t 1
-within eval "test ! -e '$(sysfs 0000:00:05.1)/driver'"
+fakectl hang 0000:00:06.0
+in_background call call alice Detach 10 wait t 1
+within eval "test ! -e '$(sysfs 0000:00:06.0)/driver'"
 answers "an unbind that hangs"
 eventually "it gives up" ended call
-like "and says for what it waits" "$(cat /run/call.said)" "unbind of 0000:00:05\\.1"
-fakectl release 0000:00:05.1
+like "and says for what it waits" "$(cat /run/call.said)" "unbind of device 0000:00:06\\.0"
+fakectl release 0000:00:06.0
 settled "an unbind that hung"
 works "the daemon lives" is_running
 finish

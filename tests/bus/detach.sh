@@ -185,7 +185,7 @@ is "everything is as before" "$(snapshot)" "$before"
 fakectl write-hang 1 '*/unbind'
 in_background first call alice Detach 7
 within something_hangs
-is "it is told in the list" "$(manager ListGroups | jq -r '.data[0][] | select(.[0] == 7) | .[2]')" switching
+is "it is told in the list" "$(as alice busctl --json=short call $bus_name $root org.dmaownd1.Manager ListGroups | jq -r '.data[0][] | select(.[0] == 7) | .[2]')" switching
 refused "a second call" Busy call bob Detach 7
 refused "of the same caller" Busy call alice Detach 0000:00:05.1
 refused "back" Busy call alice Reattach 7

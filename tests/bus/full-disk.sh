@@ -12,7 +12,10 @@ mount -t tmpfs -o size=128k,mode=700 tmpfs /run/state
 policy "$switch_policy"
 start --state /run/state
 before=$(snapshot)
-restored() { eventually "$1: everything is as before" is_output "$before" snapshot; }
+restored() {
+    eventually "$1: everything is as before" is_output "$before" snapshot
+    within not_switching 7 || :
+}
 fill() { head -c 1m /dev/zero > /run/state/filler 2> /dev/null || :; }
 
 # ---- A full disk

@@ -67,3 +67,8 @@ in_background() {
     { "$@" > "/run/$name.said" 2>&1 && echo 0 || echo $?; } > "/run/$name.ending" 2>&1 && mv "/run/$name.ending" "/run/$name.status" &
 }
 ended() { [ -e "/run/$1.status" ]; }
+# not_switching GROUP...: what was done to them has ended, also for the daemon.
+not_switching() {
+    local group
+    for group; do [[ $(reason_of root "$group") != *switching ]] || return 1; done
+}

@@ -138,6 +138,8 @@ static void check_groups(struct transaction *transaction) {
 
     for (size_t i = 0; !detachment->guard && i < detachment->n_members; i++) {
         uint32_t id = detachment->members[i].group;
+        if (!detachment_begins_group(detachment, i))
+            continue;
         (void)manager_refresh_group(manager, id);
         const struct group *group = model_group(&manager->model, id);
         if (!group)
@@ -162,10 +164,7 @@ static char *describe_groups(const struct detachment *detachment) {
 
     for (size_t i = 0; text && i < detachment->n_members; i++) {
         uint32_t id = detachment->members[i].group;
-        bool seen = false;
-        for (size_t j = 0; j < i; j++)
-            seen = seen || detachment->members[j].group == id;
-        if (seen)
+        if (!detachment_begins_group(detachment, i))
             continue;
         char *longer = string_format("%s%s%u", text, *text ? ", " : "", id);
         free(text);
@@ -178,7 +177,8 @@ static void refresh_groups(struct transaction *transaction) {
     const struct detachment *detachment = transaction->detachment;
 
     for (size_t i = 0; i < detachment->n_members; i++)
-        (void)manager_refresh_group(transaction->manager, detachment->members[i].group);
+        if (detachment_begins_group(detachment, i))
+            (void)manager_refresh_group(transaction->manager, detachment->members[i].group);
     manager_settle(transaction->manager);
 }
 

@@ -63,6 +63,13 @@ bool detachment_has_group(const struct detachment *detachment, uint32_t group) {
     return false;
 }
 
+bool detachment_begins_group(const struct detachment *detachment, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (detachment->members[i].group == detachment->members[index].group)
+            return false;
+    return true;
+}
+
 /* ---- words */
 
 static const char *const states[DETACHMENT_STATE_MAX] = {

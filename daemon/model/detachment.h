@@ -67,6 +67,8 @@ void detachment_remove(struct detachment *detachment, size_t index);
 struct detachment_member *detachment_find(const struct detachment *detachment, const char *path);
 /* Whether a member is in the group. */
 bool detachment_has_group(const struct detachment *detachment, uint32_t group);
+/* Whether no member before this one is in its group: for what is done once for each group. */
+bool detachment_begins_group(const struct detachment *detachment, size_t index);
 
 const char *detachment_state_to_string(enum detachment_state state);
 int detachment_state_from_string(const char *text, enum detachment_state *ret);

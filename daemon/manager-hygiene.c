@@ -70,6 +70,12 @@ static bool was_opened(const struct lease *lease, const struct lease_group *grou
            group->opened;
 }
 
+/* vfio-platform opens no device whose reset handler fails, vfio-fsl-mc resets its container, and what
+ * mediates a device keeps its users apart. vfio-pci tries, and tells nobody whether it could. */
+static bool is_reset_by_vfio(const struct device *device) {
+    return !string_equal(device->bus, "pci") && !string_equal(device->bus, "amba");
+}
+
 /* A device without a VFIO driver could not be opened, unless that driver was taken from it since: by a
  * revocation, as far as a daemon knows that was not there when the lease was granted. */
 static bool soil(struct manager *manager, const struct lease *lease, const char *path) {
@@ -77,7 +83,7 @@ static bool soil(struct manager *manager, const struct lease *lease, const char 
     bool lent = device && (device->lent || device->role == ROLE_USER ||
                            (lease->unbind && device->role == ROLE_FREE));
 
-    if (!lent || device_is_bridge(device))
+    if (!lent || device_is_bridge(device) || is_reset_by_vfio(device))
         return false;
     device->lent = false;
     bool changes = device->soiled_by != lease->holder || device->reset_failed;

@@ -19,6 +19,8 @@ daemon_libmanager_a_SOURCES = \
 	%D%/manager-usage.c \
 	%D%/manager-steps.c %D%/manager-survey.c %D%/manager-switch.c %D%/manager-switch.h \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \
+	%D%/reserve.c %D%/reserve.h %D%/reserve-bind.c %D%/reserve-group.c %D%/reserve-internal.h \
+	%D%/reserve-policy.c \
 	%D%/util/worker.c %D%/util/worker.h
 daemon_libbus_a_SOURCES = \
 	%D%/bus/bus.h %D%/bus/call.c %D%/bus/call.h %D%/bus/claim.c %D%/bus/claim.h \

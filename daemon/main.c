@@ -14,6 +14,7 @@
 
 #include "bus/bus.h"
 #include "manager.h"
+#include "reserve.h"
 #include "util/string.h"
 
 #define POLICY_WAIT_SECONDS 10.
@@ -23,6 +24,7 @@ struct daemon {
     struct manager *manager;
     struct bus *bus;
     const char *bus_address;
+    const char *reserve_device;
     ev_signal terminate, interrupt, hangup;
     int result;
     bool stopping;
@@ -37,12 +39,13 @@ static void usage(void) {
            "  --bus-address A    bus to serve (default: the system bus)\n"
            "  --foreground       log to standard error\n"
            "  --probe-kernel     note what this kernel enforces in the state folder, and end\n"
+           "  --reserve-device P give the device at P to a VFIO driver if policy reserves it, and end\n"
            "  --version          print the version, and end\n"
            "  --help             print this, and end\n");
 }
 
 enum { OPTION_CONFIG = 256, OPTION_SYSFS, OPTION_STATE, OPTION_BUS, OPTION_FOREGROUND,
-       OPTION_PROBE, OPTION_VERSION, OPTION_HELP };
+       OPTION_PROBE, OPTION_RESERVE, OPTION_VERSION, OPTION_HELP };
 
 static const struct option option_table[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -51,12 +54,13 @@ static const struct option option_table[] = {
     {"bus-address", required_argument, NULL, OPTION_BUS},
     {"foreground", no_argument, NULL, OPTION_FOREGROUND},
     {"probe-kernel", no_argument, NULL, OPTION_PROBE},
+    {"reserve-device", required_argument, NULL, OPTION_RESERVE},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
 
-enum action { ACTION_RUN, ACTION_PROBE, ACTION_NOTHING, ACTION_USAGE_ERROR };
+enum action { ACTION_RUN, ACTION_PROBE, ACTION_RESERVE, ACTION_NOTHING, ACTION_USAGE_ERROR };
 
 static enum action take_option(int option, struct manager_options *options, struct daemon *daemon) {
     switch (option) {
@@ -77,6 +81,9 @@ static enum action take_option(int option, struct manager_options *options, stru
         return ACTION_RUN;
     case OPTION_PROBE:
         return ACTION_PROBE;
+    case OPTION_RESERVE:
+        daemon->reserve_device = optarg;
+        return ACTION_RESERVE;
     case OPTION_VERSION:
         printf("dmaownd %s\n", PACKAGE_VERSION);
         return ACTION_NOTHING;
@@ -226,6 +233,16 @@ static int probe_kernel(const struct manager_options *options) {
     return 0;
 }
 
+static int reserve(const struct manager_options *options, const char *device) {
+    struct reserve_options reserve_options = {
+        .config_directory = options->config_directory,
+        .sysfs_directory = options->sysfs_directory,
+        .state_directory = options->state_directory,
+    };
+
+    return reserve_device(&reserve_options, device);
+}
+
 int main(int argc, char **argv) {
     struct daemon daemon = {0};
     struct manager_options options = {
@@ -242,6 +259,9 @@ int main(int argc, char **argv) {
     case ACTION_PROBE:
         log_open(true);
         return probe_kernel(&options);
+    case ACTION_RESERVE:
+        log_open(options.foreground);
+        return reserve(&options, daemon.reserve_device) < 0 ? 1 : 0;
     default:
         log_open(options.foreground);
         return run(&daemon, &options) < 0 ? 1 : 0;

@@ -4,7 +4,8 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/driver-switch.c daemon/kernel/driver-switch.h \
 	daemon/kernel/features.c daemon/kernel/features.h \
 	daemon/kernel/kernel-log.c daemon/kernel/kernel-log.h \
-	daemon/kernel/modules.c daemon/kernel/modules.h \
+	daemon/kernel/module-load.c daemon/kernel/module-load.h daemon/kernel/modules.c \
+	daemon/kernel/modules.h \
 	daemon/kernel/node-acl.c daemon/kernel/node-acl.h \
 	daemon/kernel/node-watch.c daemon/kernel/node.c daemon/kernel/node.h \
 	daemon/kernel/openers.c daemon/kernel/openers.h \

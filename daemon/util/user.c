@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/fd.h"
 #include "util/string.h"
 
 int user_groups(uid_t uid, gid_t *ret) {
@@ -46,4 +47,28 @@ int user_groups_read(const char *output, gid_t **ret, size_t *ret_n) {
     *ret = TAKE_POINTER(gids);
     *ret_n = n;
     return 0;
+}
+
+int user_find_in_file(const char *name, uid_t *ret) {
+    _cleanup_(fclosep) FILE *file = fopen("/etc/passwd", "re");
+    struct passwd *entry;
+
+    while (file && (entry = fgetpwent(file)))
+        if (string_equal(entry->pw_name, name)) {
+            *ret = entry->pw_uid;
+            return 0;
+        }
+    return -ENOENT;
+}
+
+int group_find_in_file(const char *name, gid_t *ret) {
+    _cleanup_(fclosep) FILE *file = fopen("/etc/group", "re");
+    struct group *entry;
+
+    while (file && (entry = fgetgrent(file)))
+        if (string_equal(entry->gr_name, name)) {
+            *ret = entry->gr_gid;
+            return 0;
+        }
+    return -ENOENT;
 }

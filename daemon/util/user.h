@@ -16,3 +16,8 @@ int user_groups(uid_t uid, gid_t *ret);
 int user_groups_write(uid_t uid, int output);
 /* Reads that answer. *ret is the caller's. */
 int user_groups_read(const char *output, gid_t **ret, size_t *ret_n);
+
+/* By name, out of /etc/passwd and /etc/group themselves and not out of the database, so that nothing
+ * blocks. -ENOENT. */
+int user_find_in_file(const char *name, uid_t *ret);
+int group_find_in_file(const char *name, gid_t *ret);

@@ -34,7 +34,7 @@ if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
-	%D%/test-options %D%/test-process %D%/test-reset %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
+	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch \
 	%D%/test-usage %D%/test-usage-disk %D%/test-usage-net %D%/test-usage-watch %D%/test-util \
 	%D%/test-vfio-driver %D%/test-vfio-line
@@ -69,6 +69,8 @@ tests_unit_test_process_SOURCES = %D%/test-process.c %D%/tree.h
 tests_unit_test_process_LDADD = $(layer_test_libraries)
 tests_unit_test_reset_SOURCES = %D%/test-reset.c %D%/tree.h
 tests_unit_test_reset_LDADD = $(layer_test_libraries)
+tests_unit_test_reserve_SOURCES = %D%/test-reserve.c %D%/reserve-fixture.h %D%/tree.h
+tests_unit_test_reserve_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h
 tests_unit_test_state_LDADD = $(layer_test_libraries)
 tests_unit_test_state_endings_SOURCES = %D%/test-state-endings.c %D%/tree.h

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-/* A command of a scenario or of fakectl: so many words at least; run with tree_lock held, 0 or negative errno. */
+/* A command of a scenario or of fakectl: so many words at least; run with tree_lock held, 0 or negative
+ * errno. */
 struct command {
     const char *name;
     int words;

@@ -5,7 +5,8 @@
  * Everything that root must do before the user namespace: in a private mount namespace, a /run, a /dev
  * with real device nodes (never binds of the host's: an ACL would land on those), /etc/passwd and
  * /etc/group with alice (1001), bob (1002) and the group dmaown (2000; alice is in it), an empty folder of
- * modules for the running kernel, and /sys: the fake one, or a plain tree's folder. 0 or negative errno, reported on stderr.
+ * modules for the running kernel, and /sys: the fake one, or a plain tree's folder. 0 or negative errno,
+ * reported on stderr.
  */
 int mounts_prepare(const char *tree);
 /*

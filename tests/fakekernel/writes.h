@@ -10,8 +10,8 @@
  * functions need tree_lock; writes_begin() may wait, which drops it.
  */
 
-/* Before a write of data, as text without its last newline, does anything: 0, or the negative errno with which it fails. Its number, for
- * writes_end(), is in *ret_id. */
+/* Before a write of data, as text without its last newline, does anything: 0, or the negative errno with
+ * which it fails. Its number, for writes_end(), is in *ret_id. */
 int writes_begin(const char *path, const char *text, const char *data, size_t size, off_t offset,
                  unsigned long *ret_id);
 /* result: 0 or negative errno. */

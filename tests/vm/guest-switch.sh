@@ -48,6 +48,12 @@ drivers_of() {
     echo "${drivers[*]}"
 }
 
+# fresh_switch: fresh_start without the tests' drivers.
+fresh_switch() {
+    rmmod stubborn refusing_vfio 2> /dev/null
+    fresh_start
+}
+
 test_module() { insmod "/usr/lib/vmtest/modules/$(uname -r)/$1.ko" "${@:2}"; }
 # set_stubborn NAME VALUE: a parameter of modules/stubborn.c
 set_stubborn() { echo "$2" > "/sys/module/stubborn/parameters/$1"; }
@@ -75,6 +81,7 @@ later() {
     local name=$1
     shift
     (
+        exec 8>&- # not another writer of a scenario's fifo
         switch_call "$2" "$1" "${@:3}"
         printf '%s\n%s\n' "$error_name" "$error_text" > "/tmp/later.$name"
     ) > /dev/null 2>&1 &

@@ -8,7 +8,7 @@
 # shellcheck source=tests/vm/guest-switch.sh
 . /opt/test/guest-switch.sh
 
-fresh_start < <(switch_policy)
+fresh_switch < <(switch_policy)
 modprobe -a ext4 dm-mod
 name=$(block_of "$multipath_disk")
 node=/dev/$name

@@ -8,7 +8,7 @@
 # shellcheck source=tests/vm/guest-switch.sh
 . /opt/test/guest-switch.sh
 
-fresh_start < <(switch_policy)
+fresh_switch < <(switch_policy)
 test_module stubborn
 udevadm settle
 alone=$(group_of "$lone")
@@ -42,9 +42,9 @@ check "the daemon answers Explain, ListGroups and Rescan" \
     wait_for 60 paced_again
 exec 8>&-
 wait "$pace"
-mapfile -t paces < <(sed 's/ us$//' /tmp/pace.out)
-note "a round of ListGroups, Explain and Rescan: ${paces[0]} us, during the hang ${paces[1]} us:" \
-    "ratio $((paces[1] * 100 / paces[0]))/100"
+mapfile -t paces < <(sed 's/ us.*//' /tmp/pace.out)
+note "a round of ListGroups, Explain and Rescan, without and with the hang: $(cat /tmp/pace.out)"
+note "ratio: $((paces[1] * 100 / paces[0]))/100"
 check "as fast as without the hang, but for noise" test "${paces[1]}" -lt $((paces[0] * 3))
 claim alice "$lone" detach b true
 refused "what is being switched is busy" Busy
@@ -67,14 +67,18 @@ check "its group is free again" wait_for 10 is_listed "$alone" owner kernel
 reattach alice "$slot"
 worked "the patient's group goes back"
 
-# Stopped and started in that state.
+# Stopped and started in that state, and without it.
+begin=${EPOCHREALTIME/./}
+service restart
+plainly=$(((${EPOCHREALTIME/./} - begin) / 1000))
 set_stubborn hold Y
 later stopped alice Detach "$lone" wait t 100
 check "an unbind hangs again" wait_for 20 is_hanging "$lone"
 begin=${EPOCHREALTIME/./}
 check "the daemon is restarted" service restart
 took=$(((${EPOCHREALTIME/./} - begin) / 1000))
-check "within five seconds ($took ms)" test "$took" -le 5000
+note "a restart took $plainly ms, with an unbind that hangs $took ms"
+check "within five seconds, or as fast as without" test "$took" -le $((plainly > 2500 ? plainly * 2 : 5000))
 check "and answers" timeout 10 busctl call "${manager[@]}" ListGroups
 check "it knows that the group is switching" wait_for 10 is_switching "$lone"
 set_stubborn hold N
@@ -83,7 +87,7 @@ check "and free to be moved again" wait_for 20 is_settled "$lone"
 outcome_of stopped
 check "the caller was told something" test -n "$error_name"
 like "the journal says what became of it" "$(journal MESSAGE DMAOWND_EVENT=switch-failed \
-    "DMAOWND_GROUP=$alone" + DMAOWND_EVENT=recovered "DMAOWND_GROUP=$alone")" "*undo*"
+    "DMAOWND_GROUP=$alone" + DMAOWND_EVENT=recovered "DMAOWND_GROUP=$alone")" "*put back*"
 
 # Killed in that state.
 mark_journal

@@ -42,7 +42,7 @@ row() {
     note "   it says: $(tr '\n' ' ' < /tmp/said)"
 }
 
-fresh_start < <(switch_policy)
+fresh_switch < <(switch_policy)
 check "libvirtd runs" start_libvirt
 
 # One NIC of two in a group.

@@ -7,7 +7,7 @@
 # shellcheck source=tests/vm/guest-switch.sh
 . /opt/test/guest-switch.sh
 
-fresh_start < <(switch_policy)
+fresh_switch < <(switch_policy)
 check_not "alice may not reserve" as_user alice dmaownctl reserve "$nic"
 check "root reserves a NIC for alice" dmaownctl reserve --user alice "$nic"
 check "and a group behind a bridge" dmaownctl reserve --user alice "$pair0"

@@ -8,7 +8,7 @@
 # shellcheck source=tests/vm/guest-switch.sh
 . /opt/test/guest-switch.sh
 
-fresh_start < <(switch_policy)
+fresh_switch < <(switch_policy)
 group=$(group_of "$nic")
 eth=$(interface_of "$nic")
 far=$(interface_of "$other")
@@ -93,11 +93,6 @@ is "what was free is pinned, the bridge is not" \
     "$(override_of "$pair2") $(override_of "$bridge")" "dmaownd-held (null)"
 test_module stubborn
 is "a driver that comes does not get it" "$(driver_of "$pair2")" none
-claim alice "$pair0"
-worked "the group is granted"
-is "and viable, as the kernel sees it" "$(opens_as alice "$whole")" "flags=0x1"
-release alice "$lease"
-wait_for 10 is_listed "$whole" owner none
 plan PlanReattach alice "$pair1"
 note "the way back: $steps"
 reattach alice "$pair1"
@@ -106,6 +101,17 @@ is "both NICs have their driver" "$(drivers_of "$pair0" "$pair1")" "e1000 e1000"
 is "no override is left" "$(override_of "$pair0") $(override_of "$pair1") $(override_of "$pair2")" \
     "(null) (null) (null)"
 rmmod stubborn
+claim alice "$pair1" detach b true
+worked "the group is claimed and moved by one call"
+is "and viable, as the kernel sees it" "$(opens_as alice "$whole")" "flags=0x1"
+release alice "$lease"
+wait_for 10 is_listed "$whole" owner none
+# Behind the bridge no device can be reset alone.
+reattach alice "$pair0"
+refused "what a user had open does not go back without a reset" NotViable
+reattach root "$pair0" reattach_unreset b true
+worked "but by an administrator's word"
+is "to its drivers" "$(drivers_of "$pair0" "$pair1")" "e1000 e1000"
 
 # What was on VFIO before stays there.
 bind_driver "$pair1" vfio-pci

@@ -234,8 +234,23 @@ int manager_start_away(struct manager *manager, struct detachment *plan, uint64_
     return OUTCOME_OK;
 }
 
+/* Every rule that let the device go says that it may come back as it is. */
+static bool rules_allow_unreset(const struct manager *manager, const struct detachment *detachment) {
+    _cleanup_(freep) char *names = strdup(detachment->rule);
+    char *rest = names, *name;
+    bool any = false;
+
+    while (manager->policy && rest && (name = strsep(&rest, ","))) {
+        const struct policy_rule *rule = policy_rule_find(manager->policy, name);
+        if (!rule || !rule->reattach_unreset)
+            return false;
+        any = true;
+    }
+    return any;
+}
+
 int manager_detach(struct manager *manager, const struct claim *claim, const char *rule,
-                   uint64_t *ret_id, struct refusal *refusal) {
+                   bool pending, uint64_t *ret_id, struct refusal *refusal) {
     struct detachment *plan;
     int r = manager_plan_detach(claim, false, &plan);
 
@@ -253,6 +268,8 @@ int manager_detach(struct manager *manager, const struct claim *claim, const cha
     }
     free(plan->rule);
     plan->rule = copy;
+    plan->unreset = rules_allow_unreset(manager, plan);
+    plan->pending = pending;
     return manager_start_away(manager, plan, ret_id, refusal);
 }
 
@@ -294,21 +311,6 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     return n;
 }
 
-/* Every rule that let the device go says that it may come back as it is. */
-static bool rules_allow_unreset(const struct manager *manager, const struct detachment *detachment) {
-    _cleanup_(freep) char *names = strdup(detachment->rule);
-    char *rest = names, *name;
-    bool any = false;
-
-    while (manager->policy && rest && (name = strsep(&rest, ","))) {
-        const struct policy_rule *rule = policy_rule_find(manager->policy, name);
-        if (!rule || !rule->reattach_unreset)
-            return false;
-        any = true;
-    }
-    return any;
-}
-
 int manager_reattach(struct manager *manager, struct detachment *detachment, enum way_back way,
                      bool unreset) {
     enum detachment_state before = detachment->state;
@@ -316,6 +318,10 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
     if (transaction_find(manager, detachment->id))
         return -EBUSY;
     detachment->state = way == WAY_BACK_PROBED ? DETACHMENT_REATTACHING : DETACHMENT_UNDOING;
+    if (unreset)
+        detachment->unreset = true;
+    else if (manager->policy)
+        detachment->unreset = rules_allow_unreset(manager, detachment);
     int r = manager_save_detachment(manager, detachment);
     struct transaction *transaction = r >= 0 ? transaction_new(manager, detachment) : NULL;
     if (!transaction) {
@@ -329,7 +335,7 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
         const struct device *device = model_device(&manager->model, run->path);
         run->recovered = true;
         run->soiled = device && device->soiled_by != UID_NONE;
-        run->unreset = unreset || rules_allow_unreset(manager, detachment);
+        run->unreset = detachment->unreset;
     }
     transaction_go_on(transaction);
     return 0;
@@ -387,4 +393,19 @@ char *manager_describe_switch(const struct manager *manager, uint64_t id) {
     if (!holders)
         return TAKE_POINTER(step);
     return string_format("%s (held by %s)", step, holders);
+}
+
+void manager_confirm_detach(struct manager *manager, const struct claim *claim) {
+    struct detachment *found[DETACHMENTS_MAX];
+    size_t n = manager_find_detachments(manager, claim, found);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!found[i]->pending || found[i]->uid != claim->caller.uid)
+            continue;
+        found[i]->pending = false;
+        int r = manager_save_detachment(manager, found[i]);
+        if (r < 0)
+            log_message(LOG_ERR, "State of switch %llu can not be written: %s; a restart would undo it.",
+                        (unsigned long long)found[i]->id, strerror(-r));
+    }
 }

@@ -67,28 +67,12 @@ struct detachment *manager_detachment_of(const struct manager *manager,
     return NULL;
 }
 
-/* Each group once; the array is the caller's. */
-static uint32_t *list_groups(const struct detachment *detachment, size_t *ret_n) {
-    uint32_t *groups = calloc(detachment->n_members ?: 1, sizeof(*groups));
-    size_t n = 0;
-
-    for (size_t i = 0; groups && i < detachment->n_members; i++) {
-        size_t at = 0;
-        while (at < n && groups[at] != detachment->members[i].group)
-            at++;
-        groups[at] = detachment->members[i].group;
-        n += at == n;
-    }
-    *ret_n = groups ? n : 0;
-    return groups;
-}
-
 void manager_record_switch(struct manager *manager, enum audit_kind kind,
                            const struct detachment *detachment, const char *reason,
                            const char *message) {
     _cleanup_(freep) const char **devices = calloc(detachment->n_members + 1, sizeof(*devices));
     size_t n_groups = 0;
-    _cleanup_(freep) uint32_t *groups = list_groups(detachment, &n_groups);
+    _cleanup_(freep) uint32_t *groups = detachment_list_groups(detachment, &n_groups);
 
     for (size_t i = 0; devices && i < detachment->n_members; i++)
         devices[i] = path_basename(detachment->members[i].path);
@@ -116,6 +100,8 @@ static int split_off(struct manager *manager, struct detachment *detachment, uin
     part->rule = rule;
     part->uid = detachment->uid;
     part->state = detachment->state;
+    part->pending = detachment->pending;
+    part->unreset = detachment->unreset;
     int r = state_next_id(manager->state, &part->id);
     for (size_t i = 0; r >= 0 && i < detachment->n_members;) {
         if (detachment->members[i].group != group) {
@@ -134,7 +120,7 @@ static int split_off(struct manager *manager, struct detachment *detachment, uin
 /* A crash in between leaves members in two records, and the one that was split off wins. */
 void manager_split_detachment(struct manager *manager, struct detachment *detachment) {
     size_t n_groups = 0;
-    _cleanup_(freep) uint32_t *groups = list_groups(detachment, &n_groups);
+    _cleanup_(freep) uint32_t *groups = detachment_list_groups(detachment, &n_groups);
     int r = 0;
 
     if (n_groups < 2)
@@ -285,7 +271,8 @@ static void go_on_after_crash(struct manager *manager, struct detachment *detach
     transaction->way = reattaching ? WAY_BACK_PROBED : WAY_BACK_EXACT;
     for (size_t i = 0; i < transaction->n_runs; i++) {
         struct device *device = model_device(&manager->model, transaction->runs[i].path);
-        transaction->runs[i].recovered = true;
+        transaction->runs[i].recovered = transaction->runs[i].after_crash = true;
+        transaction->runs[i].unreset = detachment->unreset;
         transaction->runs[i].soiled = device && device->soiled_by != UID_NONE;
     }
     if (!reattaching)
@@ -305,7 +292,7 @@ void manager_recover_detachments(struct manager *manager) {
         forget_gone_members(manager, detachment);
         if (!detachment->n_members)
             manager_drop_detachment(manager, detachment);
-        else if (detachment->state != DETACHMENT_DETACHED &&
+        else if ((detachment->state != DETACHMENT_DETACHED || detachment->pending) &&
                  !transaction_find(manager, detachment->id))
             go_on_after_crash(manager, detachment);
     }

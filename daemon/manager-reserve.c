@@ -89,7 +89,7 @@ static void detach_reserved(struct manager *manager, struct group *group) {
         return;
     }
     const char *rule = verdict.n_rules ? verdict.rules[0]->name : "";
-    if (manager_detach(manager, &claim, rule, &id, &refusal) != OUTCOME_OK)
+    if (manager_detach(manager, &claim, rule, false, &id, &refusal) != OUTCOME_OK)
         log_message(LOG_ERR, "Group %u, which policy reserves, can not be detached: %s", group->id,
                     refusal.text ?: "out of memory.");
 }

@@ -110,6 +110,15 @@ static int leave_unbound(int output, int sysfs, const struct detachment_member *
     return r;
 }
 
+/* A worker of the daemon that was killed ends with the system call that it is stuck in, and that may yet
+ * take the driver away. The kernel refuses a second driver only once it has the device to itself. */
+static void wait_for_others(int sysfs, const struct detachment_member *member) {
+    char driver[NAME_MAX + 1];
+
+    if (driver_name(sysfs, member->path, driver) > 0)
+        (void)driver_bind(sysfs, member->bus, path_basename(member->path), driver);
+}
+
 static int go_back(int output, int sysfs, const struct detachment_member *member,
                    const struct member_run *run) {
     struct step steps[STEPS_MAX];
@@ -119,6 +128,8 @@ static int go_back(int output, int sysfs, const struct detachment_member *member
 
     if (driver_name(sysfs, member->path, driver) == -ENOENT)
         return 0; /* unplugged */
+    if (run->after_crash)
+        wait_for_others(sysfs, member);
     if (run->soiled && steps[0].kind == STEP_RESET) {
         int r = take_step(output, sysfs, member, &steps[first++]);
         if (r < 0 && !run->unreset) {

@@ -159,14 +159,14 @@ static void tell(struct manager *manager, uint64_t id, enum outcome outcome, con
         manager->listener->switched(id, outcome, text, manager->listener_data);
 }
 
+/* "Group 7", "Groups 7, 8". */
 static char *describe_groups(const struct detachment *detachment) {
-    char *text = strdup("");
+    size_t n = 0;
+    _cleanup_(freep) uint32_t *groups = detachment_list_groups(detachment, &n);
+    char *text = string_format("Group%s", n == 1 ? "" : "s");
 
-    for (size_t i = 0; text && i < detachment->n_members; i++) {
-        uint32_t id = detachment->members[i].group;
-        if (!detachment_begins_group(detachment, i))
-            continue;
-        char *longer = string_format("%s%s%u", text, *text ? ", " : "", id);
+    for (size_t i = 0; text && i < n; i++) {
+        char *longer = string_format("%s%s %u", text, i ? "," : "", groups[i]);
         free(text);
         text = longer;
     }
@@ -182,23 +182,39 @@ static void refresh_groups(struct transaction *transaction) {
     manager_settle(transaction->manager);
 }
 
+/* What joined a group while its drivers were switched was left alone until now. */
+static void guard_groups(struct manager *manager, const uint32_t *groups, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct group *group = model_group(&manager->model, groups[i]);
+        for (struct device *member = group ? group->members : NULL; member;
+             member = member->next_member)
+            manager_guard(manager, member);
+    }
+}
+
+static char *describe_detach(const struct detachment *detachment, const char *groups) {
+    if (detachment->guard)
+        return string_format("Device %s joined a group that userspace has (%s) and is pinned: no driver "
+                             "takes it.",
+                             path_basename(detachment->members[0].path), groups);
+    return string_format("%s went from host drivers to userspace, for uid %u%s%s.", groups,
+                         detachment->uid, *detachment->rule ? " by rule " : "", detachment->rule);
+}
+
 static void end_detached(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     struct detachment *detachment = transaction->detachment;
     _cleanup_(freep) char *groups = describe_groups(detachment);
-    _cleanup_(freep) char *text =
-        detachment->guard
-            ? string_format("Device %s, which joined group %s, is pinned: no driver takes it.",
-                            path_basename(detachment->members[0].path), groups ?: "?")
-            : string_format(
-        "Group %s was detached from its host drivers for uid %u%s%s.", groups ?: "?",
-        detachment->uid, *detachment->rule ? " by rule " : "", detachment->rule);
+    _cleanup_(freep) char *text = describe_detach(detachment, groups ?: "Groups");
     uint64_t id = transaction->id;
+    size_t n = 0;
+    _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
 
     manager_record_switch(manager, AUDIT_DETACHED, detachment, NULL, text ?: "Detached.");
     transaction_free(transaction);
     manager_split_detachment(manager, detachment);
     manager_link_detachments(manager);
+    guard_groups(manager, numbers, n);
     tell(manager, id, OUTCOME_OK, "");
 }
 
@@ -219,9 +235,9 @@ static char *describe_return(const struct transaction *transaction, const char *
     const char *failure = transaction->failure;
 
     if (transaction->way == WAY_BACK_PROBED && !failure)
-        return string_format("Group %s was given back to its host drivers.", groups);
+        return string_format("%s went back to host drivers.", groups);
     if (transaction->way == WAY_BACK_PROBED)
-        return string_format("%s The rest of group %s was given back.", failure, groups);
+        return string_format("%s The rest of %s went back.", failure, groups);
     return string_format("%s %s", failure ?: "A switch was undone.",
                          complete ? "Everything was put back."
                                   : "Not everything could be put back; see the journal.");
@@ -234,12 +250,14 @@ static void end_returned(struct transaction *transaction) {
     enum outcome outcome = good ? OUTCOME_OK : transaction->outcome ?: OUTCOME_SWITCH_FAILED;
     _cleanup_(freep) char *groups = describe_groups(detachment);
     uint64_t id = transaction->id;
+    size_t n = 0;
+    _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
 
     refresh_groups(transaction);
     bool complete = true;
     for (size_t i = 0; i < transaction->n_runs; i++)
         complete = complete && transaction->runs[i].state == RUN_BACK;
-    _cleanup_(freep) char *text = describe_return(transaction, groups ?: "?", complete);
+    _cleanup_(freep) char *text = describe_return(transaction, groups ?: "Groups", complete);
     manager_record_switch(manager, good ? AUDIT_REATTACHED : AUDIT_SWITCH_FAILED, detachment,
                           outcome == OUTCOME_NOT_VIABLE ? reason_to_string(REASON_NOT_RESET) : NULL,
                           text ?: "Switched.");
@@ -253,6 +271,7 @@ static void end_returned(struct transaction *transaction) {
     if (!detachment->n_members)
         manager_drop_detachment(manager, detachment);
     manager_link_detachments(manager);
+    guard_groups(manager, numbers, n);
     tell(manager, id, outcome, text ?: "");
 }
 

@@ -25,6 +25,7 @@ struct member_run {
     char *path;
     enum run_state state;
     struct worker *worker;
+    bool after_crash; /* a worker of that daemon may still be stuck with it */
     bool recovered; /* what a daemon before this one did with it is not known */
     bool soiled; /* to be reset on its way back */
     bool unreset; /* … or, where that fails, to go back as it is */

@@ -366,9 +366,12 @@ bool manager_needs_detach(const struct claim *claim);
 int manager_plan_detach(const struct claim *claim, bool all, struct detachment **ret);
 /* Starts to move the claim's groups, which the verdict allows under these rules. OUTCOME_OK with *ret_id,
  * of which the listener hears (0: nothing is to be moved); an outcome with refusal filled, and then
- * nothing was touched; or a negative errno. The end may come before this returns. */
+ * nothing was touched; or a negative errno. The end may come before this returns. pending: a daemon that
+ * ends before manager_confirm_detach has it undone. */
 int manager_detach(struct manager *manager, const struct claim *claim, const char *rule,
-                   uint64_t *ret_id, struct refusal *refusal);
+                   bool pending, uint64_t *ret_id, struct refusal *refusal);
+/* What was moved with pending is its caller's now: from here on it outlives the daemon. */
+void manager_confirm_detach(struct manager *manager, const struct claim *claim);
 /* What is being moved goes back; why completes the sentence "Step … of device …" or "The switch of
  * drivers". What went wrong first is returned, the caller's; NULL if it has ended. */
 char *manager_undo_detach(struct manager *manager, uint64_t id, const char *why);

@@ -150,7 +150,7 @@ int run_claim(struct call *call) {
         return r;
     r = manager_claim(call->bus->manager, &question.claim, &lease, &fds, &refusal);
     if (r == OUTCOME_OK) {
-        call_keep_moved(call);
+        call_keep_moved(call, &question.claim);
         return answer_grant(call, lease, &fds);
     }
     if (r == -EAGAIN) {

@@ -113,9 +113,11 @@ void call_end_switch(struct call *call) {
     call->moving = NULL;
 }
 
-void call_keep_moved(struct call *call) {
-    if (call->moving)
-        call->moving->n_moved = 0;
+void call_keep_moved(struct call *call, const struct claim *claim) {
+    if (!call->moving)
+        return;
+    call->moving->n_moved = 0;
+    manager_confirm_detach(call->bus->manager, claim);
 }
 
 /* ---- a look */
@@ -164,12 +166,20 @@ static bool some_group_is_switching(const struct claim *claim) {
     return false;
 }
 
+/* Nobody has the host looked through for a question that policy answers. */
+static bool is_denied(struct call *call, const struct claim *claim) {
+    struct verdict_request request = manager_request(call->bus->manager, claim);
+
+    return call->caller->uid != 0 &&
+           reason_outcome(verdict_first_reason(&request)) == OUTCOME_POLICY_DENIED;
+}
+
 int call_survey(struct call *call, const struct claim *claim, bool for_switch) {
     size_t n = collect(claim, for_switch, NULL);
 
     if (call->survey)
         return CALL_WAITS;
-    if (call->surveyed || n == 0 || some_group_is_switching(claim))
+    if (call->surveyed || n == 0 || some_group_is_switching(claim) || is_denied(call, claim))
         return CALL_PROCEEDS;
     _cleanup_(freep) struct device **devices = calloc(n, sizeof(*devices));
     if (!devices)
@@ -255,7 +265,7 @@ static int start_away(struct call *call, const struct claim *claim, const struct
     int r = call_wait_seconds(call, seconds_left(call), true);
     if (r != CALL_WAITS)
         return r;
-    r = manager_detach(call->bus->manager, claim, rules, &id, &refusal);
+    r = manager_detach(call->bus->manager, claim, rules, true, &id, &refusal);
     if (r != OUTCOME_OK)
         return call_refuse(call, r, &refusal);
     if (!id)
@@ -357,7 +367,7 @@ int run_detach(struct call *call) {
     r = call->moving && call->moving->n_moved ? ask_for_switcher(call) : 0;
     if (r < 0)
         return r;
-    call_keep_moved(call);
+    call_keep_moved(call, &question.claim);
     r = sd_bus_reply_method_return(call->message, NULL);
     return r < 0 ? r : CALL_DONE;
 }

@@ -22,7 +22,7 @@ int call_detach(struct call *call, const struct claim *claim, uint64_t wait);
 /* Judges a claim that is only planned, and answers what speaks against it. CALL_PROCEEDS if nothing does. */
 int call_judge(struct call *call, const struct claim *claim, struct verdict *verdict);
 /* What call_detach moved is somebody's now, and does not go back with the call. */
-void call_keep_moved(struct call *call);
+void call_keep_moved(struct call *call, const struct claim *claim);
 
 /* What was moved for the call goes back. To be called when it ends. */
 void call_end_switch(struct call *call);

@@ -70,6 +70,21 @@ bool detachment_begins_group(const struct detachment *detachment, size_t index) 
     return true;
 }
 
+uint32_t *detachment_list_groups(const struct detachment *detachment, size_t *ret_n) {
+    uint32_t *groups = calloc(detachment->n_members ?: 1, sizeof(*groups));
+    size_t n = 0;
+
+    for (size_t i = 0; groups && i < detachment->n_members; i++) {
+        size_t at = 0;
+        while (at < n && groups[at] != detachment->members[i].group)
+            at++;
+        groups[at] = detachment->members[i].group;
+        n += at == n;
+    }
+    *ret_n = groups ? n : 0;
+    return groups;
+}
+
 /* ---- words */
 
 static const char *const states[DETACHMENT_STATE_MAX] = {

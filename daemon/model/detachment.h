@@ -50,6 +50,8 @@ struct detachment {
     uint64_t id;
     uid_t uid;     /* who asked for it; 0 for what policy reserves and what the guard pins */
     char *rule;    /* that allowed it; "" for the guard */
+    bool pending;  /* its caller has not been answered yet: undone after a crash, too */
+    bool unreset;  /* what can not be reset goes back as it is */
     bool guard;    /* pins only, beside a lease; they go with it */
     enum detachment_state state;
     struct detachment_member *members;
@@ -68,6 +70,8 @@ struct detachment_member *detachment_find(const struct detachment *detachment, c
 /* Whether a member is in the group. */
 bool detachment_has_group(const struct detachment *detachment, uint32_t group);
 /* Whether no member before this one is in its group: for what is done once for each group. */
+/* Each group once; the array is the caller's. NULL when out of memory. */
+uint32_t *detachment_list_groups(const struct detachment *detachment, size_t *ret_n);
 bool detachment_begins_group(const struct detachment *detachment, size_t index);
 
 const char *detachment_state_to_string(enum detachment_state state);

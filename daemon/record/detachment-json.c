@@ -73,6 +73,10 @@ static int put_detachment(json_object *object, const struct detachment *detachme
         r = json_put_text(object, "rule", detachment->rule);
     if (r >= 0)
         r = json_put_text(object, "state", detachment_state_to_string(detachment->state));
+    if (r >= 0 && detachment->pending)
+        r = json_put(object, "pending", json_object_new_boolean(true));
+    if (r >= 0 && detachment->unreset)
+        r = json_put(object, "unreset", json_object_new_boolean(true));
     if (r >= 0 && detachment->guard)
         r = json_put(object, "guard", json_object_new_boolean(true));
     return r < 0 ? r : put_members(object, detachment);
@@ -205,6 +209,10 @@ static int get_detachment(struct json_reader *reader, struct detachment **ret) {
         r = json_get_uid(reader, "uid", &detachment->uid);
     if (r >= 0)
         r = json_get_truth(reader, "guard", &detachment->guard);
+    if (r >= 0)
+        r = json_get_truth(reader, "pending", &detachment->pending);
+    if (r >= 0)
+        r = json_get_truth(reader, "unreset", &detachment->unreset);
     if (r >= 0)
         r = get_words(reader, detachment);
     if (r >= 0)

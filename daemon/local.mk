@@ -28,7 +28,7 @@ daemon_libbus_a_SOURCES = \
 	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h \
 	%D%/bus/lease-interface.c \
 	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
-	%D%/bus/modules.c %D%/bus/modules.h %D%/bus/plan.c %D%/bus/switch.c %D%/bus/switch.h \
+	%D%/bus/modules.c %D%/bus/modules.h %D%/bus/plan.c %D%/bus/reattach.c %D%/bus/switch.c %D%/bus/switch.h %D%/bus/switch-internal.h \
 	%D%/bus/publish.c %D%/bus/question.c %D%/bus/question.h %D%/bus/revoke.c %D%/bus/targets.c %D%/bus/targets.h \
 	%D%/bus/units.c %D%/bus/units.h
 

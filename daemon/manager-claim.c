@@ -52,6 +52,11 @@ static void reconsider_opener(struct manager *manager, struct group *group) {
     group->open_unseen = open;
 }
 
+void manager_reconsider_openers(struct manager *manager, const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        reconsider_opener(manager, claim->groups[i]);
+}
+
 static enum outcome read_facts_again(struct manager *manager, struct claim *claim,
                                      struct refusal *refusal) {
     uint32_t ids[CLAIM_GROUPS_MAX];
@@ -67,8 +72,9 @@ static enum outcome read_facts_again(struct manager *manager, struct claim *clai
                           ids[i], strerror(-r));
     }
     bool found = find_groups_again(manager, claim, ids);
+    if (found)
+        manager_reconsider_openers(manager, claim);
     for (size_t i = 0; found && i < claim->n_groups; i++) {
-        reconsider_opener(manager, claim->groups[i]);
         claim->groups[i]->kernel_disagrees = false; /* it is asked again */
     }
     manager_settle(manager);

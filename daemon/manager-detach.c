@@ -311,6 +311,16 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     return n;
 }
 
+int manager_announce_reattach(struct manager *manager, struct detachment *detachment) {
+    detachment->state = DETACHMENT_REATTACHING;
+    if (manager->policy)
+        detachment->unreset = rules_allow_unreset(manager, detachment);
+    int r = manager_save_detachment(manager, detachment);
+    if (r < 0)
+        detachment->state = DETACHMENT_DETACHED;
+    return r;
+}
+
 int manager_reattach(struct manager *manager, struct detachment *detachment, enum way_back way,
                      bool unreset) {
     enum detachment_state before = detachment->state;
@@ -341,15 +351,41 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
     return 0;
 }
 
+static bool is_in_use(const struct group *group) {
+    return group && (group->switching || group->lease || group->open);
+}
+
+/* A VF goes with its PF's driver. */
+static bool has_vf_in_use(const struct model *model, const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        for (const struct device *vf = member->n_vfs ? model->devices : NULL; vf;
+             vf = vf->by_path.next)
+            if (string_equal(vf->physfn, member->path) && is_in_use(vf->group))
+                return true;
+    return false;
+}
+
 /* Whoever has the group now, or may be about to. */
 static enum reason reason_to_wait(struct manager *manager, const struct group *group) {
     if (group->switching)
         return REASON_SWITCHING;
     if (group->lease)
         return group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED;
-    if (group->open || (group->node.present && manager_ask_kernel(manager, group->id) == NODE_OPEN))
+    if (group->open)
         return REASON_OPEN_ELSEWHERE;
-    return REASON_NONE;
+    return has_vf_in_use(&manager->model, group) ? REASON_VFS_IN_USE : REASON_NONE;
+}
+
+bool manager_is_open_unseen(struct manager *manager, const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++) {
+        struct group *group = claim->groups[i];
+        if (!group->node.present || manager_ask_kernel(manager, group->id) != NODE_OPEN)
+            continue;
+        model_set_open(&manager->model, group, true);
+        group->open_unseen = true;
+        return true;
+    }
+    return false;
 }
 
 enum outcome manager_judge_reattach(struct manager *manager, const struct claim *claim,
@@ -363,6 +399,8 @@ enum outcome manager_judge_reattach(struct manager *manager, const struct claim 
     for (size_t i = 0; i < claim->n_groups; i++) {
         const struct group *group = claim->groups[i];
         struct finding finding = {.group = group, .reason = reason_to_wait(manager, group)};
+        if (finding.reason == REASON_VFS_IN_USE)
+            finding.device = group->members;
         if (finding.reason) {
             _cleanup_(freep) char *text = finding_text(&finding, &request);
             return refuse(refusal, reason_outcome(finding.reason), "%s", text ?: "");
@@ -389,10 +427,13 @@ char *manager_describe_switch(const struct manager *manager, uint64_t id) {
     if (!step)
         return NULL;
     *step = (char)(*step == 's' ? 'S' : *step);
-    _cleanup_(freep) char *holders = holders_describe(transaction->holders);
-    if (!holders)
-        return TAKE_POINTER(step);
-    return string_format("%s (held by %s)", step, holders);
+    return TAKE_POINTER(step);
+}
+
+char *manager_describe_holders(const struct manager *manager, uint64_t id) {
+    const struct transaction *transaction = transaction_find(manager, id);
+
+    return transaction ? holders_describe(transaction->holders) : NULL;
 }
 
 void manager_confirm_detach(struct manager *manager, const struct claim *claim) {

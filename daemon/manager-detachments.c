@@ -56,6 +56,13 @@ void manager_free_detachments(struct manager *manager) {
     }
 }
 
+struct detachment *manager_find_detachment(const struct manager *manager, uint64_t id) {
+    struct detachment *detachment;
+
+    HASH_FIND(by_id, manager->detachments, &id, sizeof(id), detachment);
+    return detachment;
+}
+
 struct detachment *manager_detachment_of(const struct manager *manager,
                                          const struct device *device) {
     struct detachment *detachment, *next;

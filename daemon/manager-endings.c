@@ -31,6 +31,20 @@ static void record_end(struct manager *manager, const struct lease *lease) {
     manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
 }
 
+/* That they go back is on disk before the lease is not any more. */
+static void announce_return(struct manager *manager, const struct lease *lease) {
+    struct detachment *detachment, *next;
+
+    HASH_ITER(by_id, manager->detachments, detachment, next) {
+        bool concerned = false;
+        for (size_t i = 0; i < lease->n_groups; i++)
+            concerned = concerned || detachment_has_group(detachment, lease->groups[i].id);
+        if (concerned && detachment->uid == lease->claimant &&
+            detachment->state == DETACHMENT_DETACHED)
+            (void)manager_announce_reattach(manager, detachment);
+    }
+}
+
 /* The groups of an ended lease that asked for it go back to their host drivers. */
 static void give_back(struct manager *manager, const struct lease *lease) {
     for (size_t i = 0; i < lease->n_groups; i++) {
@@ -69,6 +83,8 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
             gone->lease = NULL;
     manager_stop_draining(manager, lease);
     record_end(manager, lease);
+    if (lease->reattach)
+        announce_return(manager, lease);
     int r = state_remove(manager->state, lease->id);
     if (r < 0)
         log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
@@ -121,6 +137,7 @@ void manager_try_draining(struct manager *manager) {
 }
 
 void manager_start_draining(struct manager *manager, struct lease *lease, enum lease_end end) {
+    manager_sample_opens(manager, lease);
     lease->state = LEASE_DRAINING;
     lease->end = end;
     manager_save_lease(manager, lease);

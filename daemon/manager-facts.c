@@ -347,11 +347,21 @@ void manager_handle_uevent(const struct uevent *event, void *userdata) {
     }
 }
 
+/* Its holder may have opened it, and nobody was told. */
+static void note_perhaps_opened(const struct group *group) {
+    struct lease *lease = group->lease;
+
+    for (size_t i = 0; lease && i < lease->n_groups; i++)
+        if (lease->groups[i].id == group->id)
+            lease->groups[i].opened = true;
+}
+
 static void refresh_all_nodes(struct manager *manager) {
     for (struct group *group = manager->model.groups; group; group = group->by_id.next) {
         manager_refresh_node(manager, group);
         /* Who opened or closed is not known any more: the next claim asks the kernel. */
         model_set_open(&manager->model, group, false);
+        note_perhaps_opened(group);
     }
 }
 
@@ -369,11 +379,8 @@ static void handle_cdev_event(struct manager *manager, enum node_event event,
 }
 
 static void note_open(struct manager *manager, struct group *group, bool open) {
-    struct lease *lease = open ? group->lease : NULL;
-
-    for (size_t i = 0; lease && i < lease->n_groups; i++)
-        if (lease->groups[i].id == group->id)
-            lease->groups[i].opened = true;
+    if (open)
+        note_perhaps_opened(group);
     model_set_open(&manager->model, group, open);
 }
 

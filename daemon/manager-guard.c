@@ -43,6 +43,14 @@ static bool group_is_detached(const struct group *group) {
     return false;
 }
 
+/* A member that was granted may be between two drivers. */
+static bool is_leased(const struct group *group, const struct device *device) {
+    for (size_t i = 0; i < group->lease->n_groups; i++)
+        if (strings_contain(group->lease->groups[i].devices, device->path))
+            return true;
+    return false;
+}
+
 /* Nobody is to have it beside the user of its group. */
 static bool wants_pin(const struct device *device) {
     const struct group *group = device->group;
@@ -51,7 +59,9 @@ static bool wants_pin(const struct device *device) {
         return false;
     if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
         return false;
-    return group_is_detached(group) || (group->lease && group->lease->state == LEASE_ACTIVE);
+    if (group->lease && group->lease->state != LEASE_ACTIVE)
+        return false; /* drivers may be on their way already */
+    return group->lease ? !is_leased(group, device) : group_is_detached(group);
 }
 
 static bool policy_lets_switch(const struct manager *manager, const struct device *device) {

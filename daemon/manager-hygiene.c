@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +57,10 @@ int manager_load_soiled(struct manager *manager) {
     int r = state_read_soiled(manager->state, &text);
     char *rest = text, *line;
 
+    if (r < 0 && r != -ENOENT && r != -ENOMEM)
+        log_message(LOG_ERR, "Which devices are to be reset can not be read: %s.", strerror(-r));
     if (r < 0)
-        return r == -ENOENT ? 0 : r;
+        return r == -ENOMEM ? r : 0;
     while ((line = strsep(&rest, "\n")))
         if (*line)
             take_soiled_line(manager, line);
@@ -76,6 +79,30 @@ static bool is_reset_by_vfio(const struct device *device) {
     return !string_equal(device->bus, "pci") && !string_equal(device->bus, "amba");
 }
 
+/* vfio-pci enables a device while it is open. */
+static bool is_enabled(const struct manager *manager, const struct device *device) {
+    char path[PATH_MAX], text[16];
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/enable", device->path) >= sizeof(path))
+        return false;
+    return attribute_read(manager->sysfs, path, text, sizeof(text)) > 0 && !string_equal(text, "0");
+}
+
+static void sample_group(struct manager *manager, struct lease_group *group) {
+    const struct group *known = model_group(&manager->model, group->id);
+
+    if (group->opened || group->lost || !known)
+        return;
+    for (const struct device *member = known->members; member; member = member->next_member)
+        if (member->role == ROLE_USER && is_enabled(manager, member))
+            group->opened = true;
+}
+
+void manager_sample_opens(struct manager *manager, struct lease *lease) {
+    for (size_t i = 0; lease->mode == POLICY_MODE_PATH && i < lease->n_groups; i++)
+        sample_group(manager, &lease->groups[i]);
+}
+
 /* A device without a VFIO driver could not be opened, unless that driver was taken from it since: by a
  * revocation, as far as a daemon knows that was not there when the lease was granted. */
 static bool soil(struct manager *manager, const struct lease *lease, const char *path) {
@@ -92,6 +119,18 @@ static bool soil(struct manager *manager, const struct lease *lease, const char 
     return changes;
 }
 
+/* A VFIO device that joined the group is reached through the group's fd. */
+static bool soil_joined(struct manager *manager, const struct lease *lease, uint32_t id) {
+    const struct group *group = model_group(&manager->model, id);
+    bool changes = false;
+
+    for (const struct device *member = group ? group->members : NULL; member;
+         member = member->next_member)
+        if (member->role == ROLE_USER)
+            changes = soil(manager, lease, member->path) || changes;
+    return changes;
+}
+
 void manager_note_soiled(struct manager *manager, const struct lease *lease) {
     bool changes = false;
 
@@ -102,6 +141,7 @@ void manager_note_soiled(struct manager *manager, const struct lease *lease) {
             continue;
         for (char **path = lease->groups[i].devices; path && *path; path++)
             changes = soil(manager, lease, *path) || changes;
+        changes = soil_joined(manager, lease, lease->groups[i].id) || changes;
     }
     if (changes)
         save_soiled(manager);

@@ -171,6 +171,9 @@ void manager_recover(struct manager *manager) {
         withdraw_orphans(manager);
     /* What is left is held to its terms: a VFIO driver, the holder's access, no one beside it. */
     manager_settle(manager);
+    for (struct group *group = manager->model.groups; group; group = group->by_id.next)
+        if (!group->lease)
+            manager_end_guard(manager, group);
     manager_check_iommu_node(manager);
     manager_arm_deadline(manager);
 }

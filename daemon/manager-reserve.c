@@ -9,6 +9,7 @@
 #include <syslog.h>
 
 #include "model/survey.h"
+#include "reserve.h"
 #include "util/string.h"
 
 /* A look at one group. */
@@ -31,6 +32,7 @@ static void free_reservation(struct reservation *reservation) {
 }
 
 void manager_free_reservations(struct manager *manager) {
+    worker_free(manager->vfs_worker);
     while (manager->reservations)
         free_reservation(manager->reservations);
 }
@@ -146,7 +148,28 @@ void manager_reserve(struct manager *manager) {
             check_group(manager, group);
 }
 
+static int keep_vfs(int output, void *userdata) {
+    const struct manager *manager = userdata;
+
+    return reserve_virtual_functions(&(struct reserve_options){
+        .config_directory = manager->options.config_directory,
+        .sysfs_directory = manager->options.sysfs_directory,
+        .state_directory = manager->options.state_directory,
+    });
+}
+
+static void on_vfs_kept(int result, const char *output, size_t size, void *userdata) {
+    struct manager *manager = userdata;
+
+    manager->vfs_worker = NULL;
+    if (result < 0)
+        log_message(LOG_WARNING, "Host drivers can not be kept from virtual functions: %s.",
+                    strerror(-result));
+}
+
 void manager_reserve_anew(struct manager *manager) {
+    if (manager->listener && policy_has_reserve(manager->policy) && !manager->vfs_worker)
+        (void)worker_start(manager->loop, keep_vfs, on_vfs_kept, manager, &manager->vfs_worker);
     for (struct group *group = manager->model.groups; group; group = group->by_id.next)
         group->reserve_checked = false;
     manager_reserve(manager);

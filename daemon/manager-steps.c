@@ -103,11 +103,8 @@ static int go_away(int output, int sysfs, struct detachment_member *member,
 static int leave_unbound(int output, int sysfs, const struct detachment_member *member) {
     struct step pin = {.kind = STEP_PIN, .from = member->target, .to = PIN_DRIVER};
     struct step unbind = {.kind = STEP_UNBIND, .from = member->target, .to = ""};
-    int r = driver_step(sysfs, member->path, member->bus, &pin);
-
-    if (r >= 0)
-        r = driver_step(sysfs, member->path, member->bus, &unbind);
-    return r;
+    (void)driver_step(sysfs, member->path, member->bus, &pin); /* where the bus has overrides */
+    return driver_step(sysfs, member->path, member->bus, &unbind);
 }
 
 /* A worker of the daemon that was killed ends with the system call that it is stuck in, and that may yet

@@ -189,6 +189,8 @@ static void guard_groups(struct manager *manager, const uint32_t *groups, size_t
         for (struct device *member = group ? group->members : NULL; member;
              member = member->next_member)
             manager_guard(manager, member);
+        if (group && !group->lease)
+            manager_end_guard(manager, group);
     }
 }
 

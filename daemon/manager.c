@@ -63,6 +63,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     }
     manager->tick_passed = manager_refresh_members(manager) >= 0;
     manager_check_iommu_node(manager);
+    for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
+        if (lease->state == LEASE_ACTIVE)
+            manager_sample_opens(manager, lease);
     manager_try_draining(manager);
     audit_flush_denials(manager->audit, now_monotonic());
 }

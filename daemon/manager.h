@@ -82,6 +82,7 @@ struct manager {
     struct detachment *detachments;   /* what was moved, by id */
     struct transaction *transactions; /* what is being moved, by id */
     struct reservation *reservations; /* looks at groups that policy keeps for userspace */
+    struct worker *vfs_worker; /* keeps host drivers from VFs that policy reserves */
     struct guard *guards; /* looks at devices that joined a group */
     struct usage *usage;  /* NULL before manager_start_usage */
     unsigned lost_leases; /* whose state could not be read at the start */
@@ -200,6 +201,8 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
  * on a node (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct lease_fds *fds, struct refusal *refusal);
+/* Tries whether those who were met with a group of the claim open, and not seen, have it open still. */
+void manager_reconsider_openers(struct manager *manager, const struct claim *claim);
 /* Refuses a claim by the verdict's first finding, on record. */
 enum outcome manager_refuse_by_verdict(struct manager *manager, const struct claim *claim,
                                        const struct verdict_request *request,
@@ -386,8 +389,15 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
 /* Whether the claim's groups can be given back now; OUTCOME_OK, or an outcome with refusal filled. */
 enum outcome manager_judge_reattach(struct manager *manager, const struct claim *claim,
                                     struct refusal *refusal);
+/* Somebody whose open was not heard of has a group of the claim open: the nodes are tried. */
+bool manager_is_open_unseen(struct manager *manager, const struct claim *claim);
+/* "process 812 (…)": who keeps a switch from going on, as far as is known; the caller's. For root. */
+char *manager_describe_holders(const struct manager *manager, uint64_t id);
 /* "Step unbind of device … from e1000": what a switch is at; the caller's, NULL if nothing hangs. */
 char *manager_describe_switch(const struct manager *manager, uint64_t id);
+/* Has the next daemon give the members back, if this one ends before manager_reattach. */
+int manager_announce_reattach(struct manager *manager, struct detachment *detachment);
+struct detachment *manager_find_detachment(const struct manager *manager, uint64_t id);
 struct detachment *manager_detachment_of(const struct manager *manager,
                                          const struct device *device);
 void manager_free_transactions(struct manager *manager);
@@ -408,6 +418,8 @@ void manager_link_detachments(struct manager *manager);
 
 /* The devices of an ended lease that its holder had open. */
 void manager_note_soiled(struct manager *manager, const struct lease *lease);
+/* Notes which groups of the lease are open in a way that no event tells of: by a copy of a node. */
+void manager_sample_opens(struct manager *manager, struct lease *lease);
 void manager_note_clean(struct manager *manager, const char *path);
 int manager_load_soiled(struct manager *manager);
 /* Something has to be reset before the holder may have the claim's groups. */

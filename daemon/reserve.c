@@ -326,3 +326,28 @@ int reserve_device(const struct reserve_options *options, const char *device) {
         log_message(LOG_ERR, "No device is kept for userspace: %s.", strerror(-r));
     return r;
 }
+
+static int see_to_vfs_of(const char *path, void *userdata) {
+    const struct reserve *reserve = userdata;
+    struct device_reading device;
+
+    if (sysfs_read_device(reserve->sysfs, path, &device) >= 0)
+        (void)see_to_vfs(reserve, &device);
+    return 0;
+}
+
+int reserve_virtual_functions(const struct reserve_options *options) {
+    struct reserve reserve = {.options = *options};
+    _cleanup_(policy_freep) struct policy *policy = NULL;
+    _cleanup_(fd_closep) int sysfs = fd_open_directory(AT_FDCWD, options->sysfs_directory);
+    _cleanup_(fd_closep) int state = open_state(options->state_directory);
+    int r = reserve_policy_load(options->config_directory, &policy);
+
+    if (r != 0 || sysfs < 0 || state < 0)
+        return r < 0 ? r : sysfs < 0 ? sysfs : state < 0 ? state : 0;
+    reserve.policy = policy;
+    reserve.sysfs = sysfs;
+    reserve.state = state;
+    r = boot_id_read(reserve.boot_id);
+    return r < 0 ? r : sysfs_list_bus_devices(sysfs, see_to_vfs_of, &reserve);
+}

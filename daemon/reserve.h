@@ -30,3 +30,6 @@ struct reserve_options {
 /* device: as in udev's $devpath, "/devices/pci0000:00/0000:00:05.0". What can not be done for a device,
  * and why, is logged; that is no error. 0 or a negative errno. */
 int reserve_device(const struct reserve_options *options, const char *device);
+
+/* The same for VFs alone, of all PFs that are there: after the policy has changed. For a worker. */
+int reserve_virtual_functions(const struct reserve_options *options);

@@ -48,13 +48,15 @@ void call_finish(struct call *call) {
 }
 
 void calls_drop_of(struct bus *bus, const struct identity *identity) {
-    struct call *call, *next;
+    struct call *call = bus->calls;
 
-    for (call = bus->calls; call; call = next) {
-        next = call->next;
-        if (call->caller == identity)
-            call_finish(call);
-    }
+    /* What ends with one can end others. */
+    while (call && call->caller != identity)
+        call = call->next;
+    if (!call)
+        return;
+    call_finish(call);
+    calls_drop_of(bus, identity);
 }
 
 void calls_drop_all(struct bus *bus) {
@@ -295,14 +297,22 @@ int call_wait_for_lease(struct call *call, double seconds) {
     return CALL_WAITS;
 }
 
-void calls_lease_changed(struct bus *bus, uint64_t lease) {
-    struct call *call, *next;
+void calls_run_due(struct bus *bus) {
+    struct call *call = bus->calls;
 
-    for (call = bus->calls; call; call = next) {
-        next = call->next;
-        if (call->revoked_lease == lease)
-            call_run_again(call);
-    }
+    while (call && !call->due)
+        call = call->next;
+    if (!call)
+        return;
+    call->due = false;
+    call_run_again(call);
+    calls_run_due(bus);
+}
+
+void calls_lease_changed(struct bus *bus, uint64_t lease) {
+    for (struct call *call = bus->calls; call; call = call->next)
+        call->due = call->due || call->revoked_lease == lease;
+    calls_run_due(bus);
 }
 
 /* ---- udev */

@@ -58,6 +58,7 @@ struct call {
     uint64_t deadline;      /* of a switch: µs, monotonic; 0 before */
     unsigned attempts;      /* of call_try_again */
     bool waits;
+    bool due; /* what it waits for is there */
     sd_bus_slot *question;
     struct worker *worker;
     ev_timer timer;
@@ -93,6 +94,8 @@ void calls_lease_changed(struct bus *bus, uint64_t lease);
 int call_wait(struct call *call);
 void call_run_again(struct call *call);
 void call_finish(struct call *call);
+/* Runs the handlers of all calls that are due: each can end others. */
+void calls_run_due(struct bus *bus);
 /* Runs the handler again after so many seconds; with limit, time_is_over is set then. */
 int call_wait_seconds(struct call *call, double seconds, bool limit);
 /* Asks the bus whether the caller is there still. It answers in order: when it says yes, the reply that

@@ -72,8 +72,10 @@ static int on_claimant_there(sd_bus_message *reply, void *userdata, sd_bus_error
 
     if (!sd_bus_message_is_method_error(reply, NULL))
         (void)sd_bus_message_read(reply, "b", &there);
-    if (!there && lease && lease->state == LEASE_ACTIVE)
+    if (!there && lease && lease->state == LEASE_ACTIVE) {
+        lease->reattach = true; /* what was switched for it is undone, too */
         manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
+    }
     return 1;
 }
 
@@ -119,12 +121,15 @@ static void on_cleaned(int result, void *userdata) {
 static int clean(struct call *call, const struct claim *claim) {
     struct verdict_request request = manager_request(call->bus->manager, claim);
 
+    if (call->cleaning && call->time_is_over)
+        return call_fail(call, OUTCOME_SWITCH_FAILED,
+                         "The reset of a device that another user had open takes too long; try again.");
     if (call->cleaning)
         return CALL_WAITS;
     request.before_switch = false;
     if (!manager_needs_cleaning(claim) || verdict_first_reason(&request) != REASON_NONE)
         return CALL_PROCEEDS;
-    int r = call_wait(call);
+    int r = call_wait_until_deadline(call);
     if (r != CALL_WAITS)
         return r;
     r = manager_clean(call->bus->manager, claim, on_cleaned, call, &call->cleaning);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bus/switch.h"
+#include "bus/switch-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,20 +16,7 @@
 /* Between two looks whether what is in the way has gone. */
 #define RETRY_SECONDS 1.
 
-/* ---- what a call is moving */
-
-struct call_switch {
-    uint64_t ids[DETACHMENTS_MAX]; /* under way */
-    size_t n;
-    bool undoes; /* what is under way goes back if the call is given up */
-    bool ended;  /* all of them */
-    enum outcome outcome;
-    char *text;
-    uint32_t moved[CLAIM_GROUPS_MAX]; /* groups that were moved, and are nobody's yet */
-    size_t n_moved;
-};
-
-static struct call_switch *obtain_switch(struct call *call) {
+struct call_switch *call_obtain_switch(struct call *call) {
     if (!call->moving)
         call->moving = calloc(1, sizeof(*call->moving));
     return call->moving;
@@ -53,25 +40,23 @@ static void note_end(struct call_switch *moving, size_t index, enum outcome outc
 }
 
 void calls_switched(struct bus *bus, uint64_t id, enum outcome outcome, const char *text) {
-    struct call *call, *next;
     size_t index;
 
     free(bus->last_switch_text);
     bus->last_switch = id;
     bus->last_switch_outcome = outcome;
     bus->last_switch_text = strdup(text);
-    for (call = bus->calls; call; call = next) {
-        next = call->next;
+    for (struct call *call = bus->calls; call; call = call->next) {
         if (!has_id(call->moving, id, &index))
             continue;
         note_end(call->moving, index, outcome, text);
-        if (call->moving->ended)
-            call_run_again(call);
+        call->due = call->due || call->moving->ended;
     }
+    calls_run_due(bus);
 }
 
 /* It may have ended before its number was known here. */
-static void follow(struct call *call, uint64_t id) {
+void call_follow_switch(struct call *call, uint64_t id) {
     struct call_switch *moving = call->moving;
     const struct bus *bus = call->bus;
 
@@ -81,8 +66,8 @@ static void follow(struct call *call, uint64_t id) {
         note_end(moving, moving->n - 1, bus->last_switch_outcome, bus->last_switch_text ?: "");
 }
 
-/* Only what the caller detached, and nobody has by now. */
-static void give_back(struct manager *manager, struct call_switch *moving, uid_t uid) {
+/* Only what the caller detached, and nobody has by now; pending: and was not answered for yet. */
+static void give_back(struct manager *manager, struct call_switch *moving, uid_t uid, bool pending) {
     struct detachment *found[DETACHMENTS_MAX];
     struct group *groups[CLAIM_GROUPS_MAX];
     struct claim claim = {.groups = groups};
@@ -95,7 +80,7 @@ static void give_back(struct manager *manager, struct call_switch *moving, uid_t
     moving->n_moved = 0;
     size_t n = manager_find_detachments(manager, &claim, found);
     for (size_t i = 0; i < n; i++)
-        if (found[i]->uid == uid && !found[i]->guard)
+        if (found[i]->uid == uid && !found[i]->guard && (found[i]->pending || !pending))
             (void)manager_reattach(manager, found[i], WAY_BACK_EXACT, false);
 }
 
@@ -107,7 +92,7 @@ void call_end_switch(struct call *call) {
     for (size_t i = 0; moving->undoes && i < moving->n; i++)
         free(manager_undo_detach(call->bus->manager, moving->ids[i],
                                  "was given up, since its caller has left the bus"));
-    give_back(call->bus->manager, moving, call->caller->uid);
+    give_back(call->bus->manager, moving, call->caller->uid, true);
     free(moving->text);
     free(moving);
     call->moving = NULL;
@@ -203,20 +188,32 @@ static bool may_go_away(enum reason reason) {
            outcome == OUTCOME_FOREIGN_OWNER || outcome == OUTCOME_DEVICE_IN_USE;
 }
 
-static double seconds_left(const struct call *call) {
+double call_seconds_left(const struct call *call) {
     uint64_t now = now_monotonic();
 
     return call->deadline > now ? (double)(call->deadline - now) / 1e6 : 0.;
 }
 
-static void set_deadline(struct call *call, uint64_t wait) {
+void call_set_deadline(struct call *call, uint64_t wait) {
     if (!call->deadline)
         call->deadline = now_monotonic() + (wait ?: SWITCH_SECONDS) * 1000000;
 }
 
-static int look_again_later(struct call *call) {
+int call_wait_until_deadline(struct call *call) {
+    call_set_deadline(call, 0);
+    return call_wait_seconds(call, call_seconds_left(call), true);
+}
+
+int call_look_again_later(struct call *call) {
     call->surveyed = false;
     return call_wait_seconds(call, RETRY_SECONDS, false);
+}
+
+int call_fail_late(struct call *call, const char *step, const char *holders, const char *then) {
+    bool known = holders && call->caller->uid == 0;
+
+    return call_fail(call, OUTCOME_SWITCH_FAILED, "%s takes too long: the device is held%s%s. %s", step,
+                     known ? " by " : "", known ? holders : "", then);
 }
 
 static int follow_away(struct call *call) {
@@ -235,11 +232,11 @@ static int follow_away(struct call *call) {
     uint64_t id = moving->ids[0];
     moving->undoes = false;
     moving->n_moved = moving->n = 0;
-    _cleanup_(freep) char *text = manager_undo_detach(
-        call->bus->manager, id, "takes too long: something holds the device");
-    return call_fail(call, OUTCOME_SWITCH_FAILED,
-                     "%s It is being undone as soon as the kernel lets go of it.",
-                     text ?: "The switch of drivers takes too long.");
+    _cleanup_(freep) char *step = manager_describe_switch(call->bus->manager, id);
+    _cleanup_(freep) char *holders = manager_describe_holders(call->bus->manager, id);
+    free(manager_undo_detach(call->bus->manager, id, "took too long: the device was held"));
+    return call_fail_late(call, step ?: "The switch of drivers", holders,
+                     "It is undone as soon as the kernel lets go of it.");
 }
 
 static char *join_rules(const struct verdict *verdict) {
@@ -256,13 +253,13 @@ static char *join_rules(const struct verdict *verdict) {
 static int start_away(struct call *call, const struct claim *claim, const struct verdict *verdict) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
     _cleanup_(freep) char *rules = join_rules(verdict);
-    struct call_switch *moving = obtain_switch(call);
+    struct call_switch *moving = call_obtain_switch(call);
     uint64_t id;
 
     if (!moving || !rules)
         return -ENOMEM;
     /* Before anything is done: a call that can not be followed does nothing. */
-    int r = call_wait_seconds(call, seconds_left(call), true);
+    int r = call_wait_seconds(call, call_seconds_left(call), true);
     if (r != CALL_WAITS)
         return r;
     r = manager_detach(call->bus->manager, claim, rules, true, &id, &refusal);
@@ -273,7 +270,7 @@ static int start_away(struct call *call, const struct claim *claim, const struct
     moving->undoes = true;
     for (size_t i = 0; i < claim->n_groups; i++)
         moving->moved[moving->n_moved++] = claim->groups[i]->id;
-    follow(call, id);
+    call_follow_switch(call, id);
     return follow_away(call);
 }
 
@@ -288,8 +285,8 @@ static int judge(struct call *call, const struct claim *claim, uint64_t wait,
         return -ENOMEM;
     if (verdict->grantable)
         return CALL_PROCEEDS;
-    if (wait && may_go_away(verdict->first) && seconds_left(call) > 0)
-        return look_again_later(call);
+    if (wait && may_go_away(verdict->first) && call_seconds_left(call) > 0)
+        return call_look_again_later(call);
     enum outcome r = manager_refuse_by_verdict(manager, claim, &request, verdict, &refusal);
     return call_refuse(call, (int)r, &refusal);
 }
@@ -306,13 +303,24 @@ int call_judge(struct call *call, const struct claim *claim, struct verdict *ver
     return call_fail(call, reason_outcome(verdict->first), "%s", text ?: "Not possible.");
 }
 
+/* An event may have made what was seen a matter of the past. */
+static bool every_target_was_looked_at(const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        for (const struct device *member = claim->groups[i]->members; member;
+             member = member->next_member)
+            if (is_looked_at(claim, member, true) && !member->survey)
+                return false;
+    return true;
+}
+
 int call_detach(struct call *call, const struct claim *claim, uint64_t wait) {
     _cleanup_(verdict_done) struct verdict verdict = {0};
 
     if (call->moving && (call->moving->n || call->moving->ended))
         return follow_away(call);
-    set_deadline(call, wait);
+    call_set_deadline(call, wait);
     manager_catch_up(call->bus->manager);
+    call->surveyed = call->surveyed && every_target_was_looked_at(claim);
     int r = call_survey(call, claim, true);
     if (r == CALL_PROCEEDS)
         r = judge(call, claim, wait, &verdict);
@@ -338,7 +346,7 @@ static int on_switcher_there(sd_bus_message *reply, void *userdata, sd_bus_error
         (void)sd_bus_message_read(reply, "b", &there);
     memcpy(moving.moved, waiting->groups, sizeof(waiting->groups));
     if (!there)
-        give_back(waiting->bus->manager, &moving, waiting->uid);
+        give_back(waiting->bus->manager, &moving, waiting->uid, false);
     return 1;
 }
 
@@ -370,119 +378,4 @@ int run_detach(struct call *call) {
     call_keep_moved(call, &question.claim);
     r = sd_bus_reply_method_return(call->message, NULL);
     return r < 0 ? r : CALL_DONE;
-}
-
-/* ---- back */
-
-static int follow_back(struct call *call) {
-    const struct call_switch *moving = call->moving;
-
-    if (moving->ended && moving->outcome != OUTCOME_OK)
-        return call_fail(call, moving->outcome, "%s", moving->text ?: "The switch failed.");
-    if (moving->ended) {
-        int r = sd_bus_reply_method_return(call->message, NULL);
-        return r < 0 ? r : CALL_DONE;
-    }
-    if (!call->time_is_over)
-        return CALL_WAITS;
-    _cleanup_(freep) char *step = manager_describe_switch(call->bus->manager, moving->ids[0]);
-    return call_fail(call, OUTCOME_SWITCH_FAILED,
-                     "%s takes too long: something holds the device. It goes on as soon as the "
-                     "kernel lets go of it.",
-                     step ?: "The switch of drivers");
-}
-
-static void on_openers(const char *names, void *userdata) {
-    struct call *call = userdata;
-
-    call->looking = NULL;
-    call->openers = strdup(names);
-    call_run_again(call);
-}
-
-/* Whoever detached the group, and root, is told who has it open. */
-static int refuse_open(struct call *call, const struct claim *claim, const struct refusal *refusal) {
-    struct detachment *found[DETACHMENTS_MAX];
-    size_t n = manager_find_detachments(call->bus->manager, claim, found);
-    bool may_know = call->caller->uid == 0;
-
-    for (size_t i = 0; i < n; i++)
-        may_know = may_know || found[i]->uid == call->caller->uid;
-    if (call->openers || !may_know) {
-        bool known = call->openers && *call->openers;
-        return call_fail(call, refusal->outcome, "%s%s%s%s", refusal->text ?: "",
-                         known ? " It is open in " : "", known ? call->openers : "",
-                         known ? "." : "");
-    }
-    int r = call_wait(call);
-    if (r != CALL_WAITS || call->looking)
-        return r;
-    r = manager_find_openers(call->bus->manager, claim, on_openers, call, &call->looking);
-    return r < 0 ? r : CALL_WAITS;
-}
-
-static int judge_back(struct call *call, const struct claim *claim, uint64_t wait) {
-    _cleanup_(refusal_done) struct refusal refusal = {0};
-    enum outcome r = manager_judge_reattach(call->bus->manager, claim, &refusal);
-
-    if (r == OUTCOME_OK)
-        return CALL_PROCEEDS;
-    if (wait && r != OUTCOME_NO_SUCH_TARGET && seconds_left(call) > 0)
-        return look_again_later(call);
-    if (r == OUTCOME_FOREIGN_OWNER)
-        return refuse_open(call, claim, &refusal);
-    return call_refuse(call, (int)r, &refusal);
-}
-
-/* By whoever detached them, or privileged. */
-static int require_owner(struct call *call, struct detachment *const *found, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (found[i]->uid != call->caller->uid && !found[i]->guard)
-            return call_require_privilege(call, OUTCOME_NOT_HOLDER);
-    return CALL_PROCEEDS;
-}
-
-static int start_back(struct call *call, const struct claim *claim, bool unreset) {
-    struct detachment *found[DETACHMENTS_MAX];
-    struct manager *manager = call->bus->manager;
-    size_t n = manager_find_detachments(manager, claim, found);
-    int r = require_owner(call, found, n);
-
-    if (r != CALL_PROCEEDS)
-        return r;
-    if (!obtain_switch(call))
-        return -ENOMEM;
-    r = call_wait_seconds(call, seconds_left(call), true);
-    if (r != CALL_WAITS)
-        return r;
-    call->moving->ended = n == 0;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t id = found[i]->id;
-        /* The way there ended under the same number. */
-        call->bus->last_switch = 0;
-        r = manager_reattach(manager, found[i], WAY_BACK_PROBED, unreset);
-        if (r < 0)
-            return call_fail(call, OUTCOME_SWITCH_FAILED,
-                             "The record of the switch can not be written (%s), so nothing was given "
-                             "back; make room below /run.",
-                             strerror(-r));
-        follow(call, id);
-    }
-    return follow_back(call);
-}
-
-int run_reattach(struct call *call) {
-    _cleanup_(question_done) struct question question = {0};
-    struct switch_options options;
-
-    if (call->moving && (call->moving->n || call->moving->ended))
-        return follow_back(call);
-    int r = question_read_switch(call, &options, &question);
-    if (r == CALL_PROCEEDS && options.unreset)
-        r = call_require_privilege(call, OUTCOME_ACCESS_DENIED);
-    if (r != CALL_PROCEEDS)
-        return r;
-    set_deadline(call, options.wait);
-    r = judge_back(call, &question.claim, options.wait);
-    return r == CALL_PROCEEDS ? start_back(call, &question.claim, options.unreset) : r;
 }

@@ -21,6 +21,9 @@ int call_survey(struct call *call, const struct claim *claim, bool for_switch);
 int call_detach(struct call *call, const struct claim *claim, uint64_t wait);
 /* Judges a claim that is only planned, and answers what speaks against it. CALL_PROCEEDS if nothing does. */
 int call_judge(struct call *call, const struct claim *claim, struct verdict *verdict);
+/* Waits for what call->deadline, or the usual one, is the limit of: time_is_over is set then. */
+int call_wait_until_deadline(struct call *call);
+
 /* What call_detach moved is somebody's now, and does not go back with the call. */
 void call_keep_moved(struct call *call, const struct claim *claim);
 

@@ -219,6 +219,18 @@ static int step_attribute(int sysfs, const char *device_path, const char *name, 
     return attribute_write(sysfs, path, text);
 }
 
+/* A driver may have made its VFs by itself: then it knows how many. */
+static int step_vfs(int sysfs, const char *device_path, const struct step *step) {
+    char path[PATH_MAX], now[16];
+
+    if ((size_t)snprintf(path, sizeof(path), "%s/sriov_numvfs", device_path) >= sizeof(path))
+        return -ENAMETOOLONG;
+    bool wanted = !string_equal(step->to, "0");
+    if (attribute_read(sysfs, path, now, sizeof(now)) >= 0 && wanted == !string_equal(now, "0"))
+        return 0;
+    return attribute_write(sysfs, path, step->to);
+}
+
 int driver_step(int sysfs, const char *device_path, const char *bus, const struct step *step) {
     switch (step->kind) {
     case STEP_PIN:
@@ -232,7 +244,7 @@ int driver_step(int sysfs, const char *device_path, const char *bus, const struc
         (void)probe(sysfs, device_path, bus);
         return 0;
     case STEP_NUMVFS:
-        return step_attribute(sysfs, device_path, "sriov_numvfs", step->to);
+        return step_vfs(sysfs, device_path, step);
     case STEP_AUTOPROBE:
         return step_attribute(sysfs, device_path, "sriov_drivers_autoprobe", step->to);
     case STEP_RESET:

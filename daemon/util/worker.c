@@ -30,15 +30,19 @@ struct worker {
 /* Given up while they ran. They end when the kernel lets go of them, and are zombies until then. */
 static struct worker *orphans;
 
-static void reap_orphans(void) {
+static size_t reap_orphans(void) {
+    size_t n = 0;
+
     for (struct worker **at = &orphans, *orphan; (orphan = *at);) {
         if (waitpid(orphan->process, NULL, WNOHANG) == 0) {
             at = &orphan->next;
+            n++;
             continue;
         }
         *at = orphan->next;
         free(orphan);
     }
+    return n;
 }
 
 const char *worker_output(const struct worker *worker) {
@@ -59,7 +63,7 @@ struct worker *worker_free(struct worker *worker) {
     } else {
         free(worker);
     }
-    reap_orphans();
+    (void)reap_orphans();
     return NULL;
 }
 DEFINE_CLEANUP(struct worker *, worker_free)
@@ -141,7 +145,7 @@ int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_do
     _cleanup_(fd_closep) int output = -1;
     int ends[2];
 
-    reap_orphans();
+    (void)reap_orphans();
     if (!worker)
         return -ENOMEM;
     worker->pipe = -1;
@@ -171,6 +175,8 @@ int worker_start_unlimited(struct ev_loop *loop, worker_function *run, worker_do
 
 int worker_start(struct ev_loop *loop, worker_function *run, worker_done *done, void *userdata,
                  struct worker **ret) {
+    if (reap_orphans() > WORKER_ORPHANS_MAX)
+        return -EUSERS;
     int r = worker_start_unlimited(loop, run, done, userdata, ret);
 
     if (r >= 0)

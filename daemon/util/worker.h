@@ -19,6 +19,10 @@ typedef int worker_function(int output, void *userdata);
 /* A worker that takes longer has failed with -ETIMEDOUT. */
 #define WORKER_SECONDS_MAX 12.
 
+/* With more that were given up and are stuck in the kernel still, no further one with a limit starts:
+ * -EUSERS. */
+#define WORKER_ORPHANS_MAX 64
+
 /* Called once, in the daemon. result: 0 or a negative errno. output: NUL-terminated, borrowed. */
 typedef void worker_done(int result, const char *output, size_t size, void *userdata);
 

@@ -33,14 +33,14 @@ bool says(bool good, const char *where, const char *format, ...) {
 
 /* ---- the service manager's stand-in */
 
-int manager_ask(const char *verb, char *answer, size_t size) {
-    struct sockaddr_un address = {AF_UNIX, "/run/fakekernel/manager"};
-    char words[64], *newline;
+static int ask(const char *path, const char *words, int length, char *answer, size_t size) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char *newline;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int length = snprintf(words, sizeof(words), "service%c%s%cdmaownd", 0, verb, 0) + 1;
     size_t used = 0;
     ssize_t n;
 
+    strcpy(address.sun_path, path);
     if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
         write(fd, words, (size_t) length) != length)
         return -errno;
@@ -54,6 +54,22 @@ int manager_ask(const char *verb, char *answer, size_t size) {
     if (newline)
         memmove(answer, newline + 1, strlen(newline));
     return length;
+}
+
+int manager_ask(const char *verb, char *answer, size_t size) {
+    char words[64];
+    int length = snprintf(words, sizeof(words), "service%c%s%cdmaownd", 0, verb, 0) + 1;
+
+    return ask("/run/fakekernel/manager", words, length, answer, size);
+}
+
+int kernel_ask(const char *verb, const char *word, char *answer, size_t size) {
+    char words[64];
+    int length = snprintf(words, sizeof(words), "%s", verb) + 1;
+
+    if (word)
+        length += snprintf(words + length, sizeof(words) - (size_t) length, "%s", word) + 1;
+    return ask("/run/fakekernel/control", words, length, answer, size);
 }
 
 int daemon_pid(void) {

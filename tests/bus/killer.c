@@ -6,7 +6,8 @@
  * runs as the service dmaownd; its caller is alice.
  *
  * Variants: path (two groups, persistent), fd (two groups and a container, lifetime fd), process, cdev.
- * Actions: claim, release, close (its descriptors are closed).
+ * Actions: claim, release, close (its descriptors are closed). With the variant switch, two groups that
+ * the kernel has, they are detach and reattach: see killer-switch.c.
  */
 #include "caller.h"
 #include "killer.h"
@@ -37,16 +38,19 @@ static const struct variant {
     {"path", {"8", "9"}, 2, {"lifetime=persistent", "key=job", "comment=kill"}, 3},
     {"fd", {"8", "9"}, 2, {"mode=fd", "container=b:true", "lifetime=fd"}, 3},
     {"process", {"9"}, 1, {"lifetime=process", NULL}, 2},
+    {"switch", {"8", "9"}, 2, {NULL}, 0},
     {"cdev", {"9"}, 1, {"interface=cdev", "lifetime=persistent"}, 2},
 };
 
-enum action { ACTION_CLAIM, ACTION_RELEASE, ACTION_CLOSE };
+enum action { ACTION_CLAIM, ACTION_RELEASE, ACTION_CLOSE, ACTION_DETACH, ACTION_REATTACH };
 
-static sd_bus *alice, *admin;
+static sd_bus *admin;
+sd_bus *alice;
 
-/* What the caller knows of its claim or release. */
+struct asked asked;
+
+/* What came of its claim. */
 static struct {
-    bool called, answered, failed;
     char lease[64];
     struct {
         char key[64];
@@ -77,40 +81,44 @@ static void take_claim(sd_bus_message *reply) {
 }
 
 static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-    caller.answered = true;
-    caller.failed = sd_bus_message_is_method_error(m, NULL);
-    if (caller.failed && !sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) &&
+    asked.answered = true;
+    asked.failed = sd_bus_message_is_method_error(m, NULL);
+    if (asked.failed && !sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) &&
         !sd_bus_message_is_method_error(m, SD_BUS_ERROR_SERVICE_UNKNOWN))
         printf("an answer that should not be: %s\n", sd_bus_message_get_error(m)->message);
-    if (!caller.failed && sd_bus_message_has_signature(m, "oa{sh}"))
+    if (!asked.failed && sd_bus_message_has_signature(m, "oa{sh}"))
         take_claim(m);
     return 0;
 }
 
-static int send_claim(const struct variant *variant) {
+int send_targets(const char *member, int n_targets, char *const *targets, int n_options,
+                 char *const *options) {
     sd_bus_message *m = NULL;
-    int r = new_call(alice, "Claim", variant->n_targets, (char **) variant->targets, &m);
+    int r = new_call(alice, member, n_targets, (char **) targets, &m);
 
-    caller.called = true;
-    caller.answered = false;
+    asked = (struct asked){.called = true};
     if (r >= 0)
-        r = append_options(m, variant->n_options, (char **) variant->options);
+        r = append_options(m, n_options, (char **) options);
     if (r >= 0)
         r = sd_bus_call_async(alice, NULL, m, on_answer, NULL, BOUND * 1000ULL);
     sd_bus_message_unref(m);
     return r < 0 ? r : sd_bus_flush(alice);
 }
 
+static int send_claim(const struct variant *variant) {
+    return send_targets("Claim", variant->n_targets, variant->targets, variant->n_options,
+                        variant->options);
+}
+
 static int send_release(void) {
-    caller.called = true;
-    caller.answered = false;
+    asked.called = true;
+    asked.answered = false;
     int r = sd_bus_call_method_async(alice, NULL, NAME, PATH, MANAGER, "Release", on_answer, NULL, "o",
                                      caller.lease);
     return r < 0 ? r : sd_bus_flush(alice);
 }
 
-/* Until there is an answer and the daemon is dead or has nothing more to do. */
-static int follow(struct trace *trace) {
+int follow(struct trace *trace) {
     for (;;) {
         struct pollfd polls[] = {{sd_bus_get_fd(alice), POLLIN, 0}, {trace_fd(), POLLIN, 0}};
         int r = sd_bus_process(alice, NULL);
@@ -122,9 +130,9 @@ static int follow(struct trace *trace) {
             continue;
         if (r < 0)
             return r;
-        if (caller.answered && (!trace || trace->dead))
+        if (asked.answered && (!trace || trace->dead))
             return 0;
-        idle = caller.answered && trace && trace->waits && (caller.called || trace->calls);
+        idle = asked.answered && trace && trace->waits && (asked.called || trace->calls);
         r = poll(polls, trace ? 2 : 1, idle ? QUIET : BOUND);
         if (r == 0)
             return idle ? 0 : -ETIMEDOUT;
@@ -164,7 +172,7 @@ static bool fds_work(const char *where) {
 /* Who was told something can rely on it; what nobody was told of is not there, if it lives with an fd. */
 static bool is_as_told(const struct variant *variant, enum action action, const struct seen *seen,
                        const char *where) {
-    bool told = caller.answered && !caller.failed, by_fd = strcmp(variant->name, "fd") == 0;
+    bool told = asked.answered && !asked.failed, by_fd = strcmp(variant->name, "fd") == 0;
 
     if (action == ACTION_CLOSE)
         return says(!find(seen, caller.lease), where, "the lease is there without its descriptor");
@@ -181,7 +189,7 @@ static bool is_as_told(const struct variant *variant, enum action action, const 
     return true;
 }
 
-static bool start_daemon(const char *where) {
+bool start_daemon(const char *where) {
     char answer[8192] = "";
     int r = EALREADY;
 
@@ -210,9 +218,9 @@ static bool clean(struct seen *seen, const char *where) {
 }
 
 static int act(const struct variant *variant, enum action action, struct trace *trace, unsigned point) {
-    caller.called = false;
-    caller.answered = true;
-    caller.failed = false;
+    asked.called = false;
+    asked.answered = true;
+    asked.failed = false;
     trace_arm(trace, point);
     if (action == ACTION_CLAIM)
         return send_claim(variant);
@@ -264,7 +272,10 @@ static int run(const struct variant *variant, enum action action, unsigned first
 
     for (unsigned point = first; r <= 0 && point < MANY; point += stride) {
         snprintf(where, sizeof(where), "%s, point %u", variant->name, point);
-        r = try_point(variant, action, point, &calls, where);
+        if (action == ACTION_DETACH || action == ACTION_REATTACH)
+            r = try_switch_point(action == ACTION_REATTACH, point, &calls, where);
+        else
+            r = try_point(variant, action, point, &calls, where);
         tried += r != 1;
         complaints += r < 0;
         if (r == -EIO || complaints > 20)
@@ -306,12 +317,13 @@ static pid_t sleeper(void) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: killer path|fd|process|cdev claim|release|close FIRST STRIDE\n");
+    fprintf(stderr, "usage: killer path|fd|process|cdev claim|release|close FIRST STRIDE\n"
+                    "       killer switch detach|reattach FIRST STRIDE\n");
     return 2;
 }
 
 int main(int argc, char **argv) {
-    static const char *const actions[] = {"claim", "release", "close"};
+    static const char *const actions[] = {"claim", "release", "close", "detach", "reattach"};
     struct variant variant = {NULL};
     pid_t child = sleeper();
     int action = -1, r;
@@ -320,7 +332,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; argc == 5 && i < sizeof(variants) / sizeof(*variants); i++)
         if (strcmp(argv[1], variants[i].name) == 0)
             variant = variants[i];
-    for (int i = 0; argc == 5 && i < 3; i++)
+    for (int i = 0; argc == 5 && i < 5; i++)
         action = strcmp(argv[2], actions[i]) == 0 ? i : action;
     if (!variant.name || action < 0)
         return usage();

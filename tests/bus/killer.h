@@ -30,7 +30,25 @@ unsigned node_user(const char *path);
 bool group_node_is_open_to(unsigned group, unsigned uid);
 /* Of the stand-in for the service manager: its answer's text; the errno it gave, or negative. */
 int manager_ask(const char *verb, char *answer, size_t size);
+/* Of the fake kernel: what fakectl VERB [WORD] prints. */
+int kernel_ask(const char *verb, const char *word, char *answer, size_t size);
 int daemon_pid(void);
+
+/* killer.c: what the caller, alice, knows of what it asked for last. */
+struct asked {
+    bool called, answered, failed;
+};
+extern struct asked asked;
+extern sd_bus *alice;
+/* Sends a call of the manager with these targets. 0 or negative errno. */
+int send_targets(const char *member, int n_targets, char *const *targets, int n_options, char *const *options);
+struct trace;
+/* Until there is an answer and the daemon is dead or has nothing more to do; trace may be NULL. */
+int follow(struct trace *trace);
+bool start_daemon(const char *where);
+
+/* killer-switch.c: 1: there is no such point; 0; -EBADE for complaints, -EIO when nothing goes any more. */
+int try_switch_point(bool back, unsigned point, unsigned *ret_calls, const char *where);
 
 /* killer-trace.c: stops the daemon at its system calls. */
 struct trace {

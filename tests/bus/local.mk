@@ -15,6 +15,7 @@ check_PROGRAMS += %D%/caller %D%/killer
 	%D%/killer.c \
 	%D%/killer.h \
 	%D%/killer-look.c \
+	%D%/killer-switch.c \
 	%D%/killer-trace.c
 %C%_killer_CFLAGS = $(FAKEKERNEL_CFLAGS) $(SYSTEMD_CFLAGS)
 %C%_killer_LDFLAGS = -Wl,--as-needed
@@ -25,9 +26,16 @@ check_PROGRAMS += %D%/caller %D%/killer
 
 BUS_TESTS = \
 	%D%/cdev.sh \
+	%D%/claim-detach.sh \
 	%D%/claim.sh \
 	%D%/ctl.sh \
+	%D%/detach-faults.sh \
+	%D%/detach-kill.sh \
+	%D%/detach.sh \
 	%D%/fd.sh \
+	%D%/full-disk.sh \
+	%D%/guard.sh \
+	%D%/hygiene.sh \
 	%D%/iommu.sh \
 	%D%/journal.sh \
 	%D%/key.sh \
@@ -36,6 +44,7 @@ BUS_TESTS = \
 	%D%/lifetime.sh \
 	%D%/lifetimes.sh \
 	%D%/load.sh \
+	%D%/modules.sh \
 	%D%/moved.sh \
 	%D%/options.sh \
 	%D%/overlap.sh \
@@ -52,4 +61,4 @@ BUS_TESTS = \
 
 dist_check_SCRIPTS += $(BUS_TESTS)
 TESTS += $(BUS_TESTS)
-EXTRA_DIST += %D%/callers.sh %D%/lib.sh
+EXTRA_DIST += %D%/callers.sh %D%/lib.sh %D%/switch.sh

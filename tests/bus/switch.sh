@@ -70,5 +70,5 @@ ended() { [ -e "/run/$1.status" ]; }
 # not_switching GROUP...: what was done to them has ended, also for the daemon.
 not_switching() {
     local group
-    for group; do [[ $(reason_of root "$group") != *switching ]] || return 1; done
+    for group; do [[ $(reason_of alice "$group") != *switching ]] || return 1; done
 }

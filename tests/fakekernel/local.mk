@@ -66,6 +66,6 @@ endif
 %C%_mktree_CFLAGS = $(FAKEKERNEL_CFLAGS)
 %C%_mktree_LDFLAGS = -pthread
 
-EXTRA_DIST += %D%/default.scenario %D%/switch.scenario %D%/two-groups.scenario
+EXTRA_DIST += %D%/default.scenario %D%/switch.scenario %D%/two-groups.scenario %D%/two-kernel.scenario
 dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh
 TESTS += %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh

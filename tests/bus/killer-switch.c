@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What must hold when the daemon was killed while it moved two groups, and was started again: soon
+ * everything is as it was before or as it is afterwards; no override is left behind and no record of what
+ * is not moved; who was told that it is done can rely on it; and if anything was written to the kernel,
+ * there is an entry in the journal.
+ */
+#include "caller.h"
+#include "killer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE (10 * 1000) /* ms */
+#define LOG "/run/fakekernel/dmaownd.log"
+#define STATE "/run/dmaownd"
+#define TEXT 4096
+
+static char *targets[] = {(char *) "8", (char *) "9"};
+static char before[TEXT], away[TEXT];
+
+static int drivers(char *to) {
+    return kernel_ask("drivers", NULL, to, TEXT);
+}
+
+/* Waits for the answer. */
+static bool call_now(const char *member, const char *where) {
+    int r = send_targets(member, 2, targets, 0, NULL);
+
+    if (r >= 0)
+        r = follow(NULL);
+    return says(r >= 0 && !asked.failed, where, "%s does not work", member);
+}
+
+static bool learn(const char *where) {
+    if (*before)
+        return true;
+    if (drivers(before) != 0 || !call_now("Detach", where) || drivers(away) != 0 ||
+        !call_now("Reattach", where))
+        return false;
+    return says(strcmp(before, away) != 0, where, "nothing is moved");
+}
+
+static unsigned writes(void) {
+    char text[64];
+
+    return kernel_ask("writes", "count", text, sizeof(text)) == 0 ? (unsigned) atoi(text) : 0;
+}
+
+static unsigned entries(void) {
+    static const char *const events[] = {"DMAOWND_EVENT=detached ", "DMAOWND_EVENT=reattached ",
+                                         "DMAOWND_EVENT=switch-failed "};
+    char line[4096];
+    unsigned n = 0;
+    FILE *file = fopen(LOG, "re");
+
+    while (file && fgets(line, sizeof(line), file))
+        for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+            n += strstr(line, events[i]) != NULL;
+    if (file)
+        fclose(file);
+    return n;
+}
+
+static unsigned records(void) {
+    struct dirent *entry;
+    unsigned n = 0;
+    DIR *folder = opendir(STATE);
+
+    while (folder && (entry = readdir(folder)))
+        n += strncmp(entry->d_name, "switch-", 7) == 0;
+    if (folder)
+        closedir(folder);
+    return n;
+}
+
+/* The groups that the daemon moves now, as who may have them is told; -1 if it does not say. */
+static int switching(void) {
+    sd_bus_message *reply = NULL;
+    const char *owner, *reason, *node, *path;
+    uint32_t id, count;
+    int n = 0, r;
+
+    r = sd_bus_call_method(alice, NAME, PATH, MANAGER, "ListGroups", NULL, &reply, "");
+    if (r >= 0)
+        r = sd_bus_message_enter_container(reply, 'a', "(ussuso)");
+    while (r >= 0 && (r = sd_bus_message_read(reply, "(ussuso)", &id, &owner, &reason, &count, &node,
+                                              &path)) > 0)
+        n += strcmp(reason, "switching") == 0;
+    sd_bus_message_unref(reply);
+    return r < 0 ? -1 : n;
+}
+
+/* The lines of a group's devices are those of the other text. */
+static bool is_group_as(const char *text, const char *other, bool eight) {
+    while (*text && *other) {
+        size_t length = strcspn(text, "\n"), other_length = strcspn(other, "\n");
+        bool is_eight = strncmp(text, "0000:00:08.0", strlen("0000:00:08.0")) != 0;
+
+        if (is_eight == eight && (length != other_length || strncmp(text, other, length) != 0))
+            return false;
+        text += length + (text[length] != '\0');
+        other += other_length + (other[other_length] != '\0');
+    }
+    return *text == *other;
+}
+
+/* How many groups are away, or -1 if one is neither there nor back. Each has a record of its own and may
+ * come back alone. */
+static int groups_away(const char *text) {
+    int n = 0;
+
+    for (int group = 0; group < 2; group++) {
+        if (is_group_as(text, away, group))
+            n++;
+        else if (!is_group_as(text, before, group))
+            return -1;
+    }
+    return n;
+}
+
+/* Until it has come to an end; what it is then is in text. */
+static bool settle(char *text, const char *where) {
+    for (int i = 0; i < PATIENCE / 10; i++) {
+        if (drivers(text) != 0)
+            return false;
+        if (groups_away(text) == (int) records() && switching() == 0)
+            return true;
+        usleep(10 * 1000);
+    }
+    return says(false, where, "neither there nor back, %u records:\n%s", records(), text);
+}
+
+static bool is_as_it_must(bool back, unsigned entries_before, unsigned written, const char *text,
+                          const char *where) {
+    const char *name = back ? "Reattach" : "Detach", *done = back ? before : away;
+    bool told = asked.answered && !asked.failed;
+    bool good = says(!told || strcmp(text, done) == 0, where, "%s was answered and is not done", name);
+
+    good &= says(back || groups_away(text) != 1, where, "only one of the groups was moved");
+    return good & says(!written || entries() > entries_before, where,
+                       "%u writes, and no entry in the journal", written);
+}
+
+/* Back to the beginning. */
+static bool tidy(char *text, const char *where) {
+    if (groups_away(text) > 0 && !call_now("Reattach", where))
+        return false;
+    return settle(text, where) && says(strcmp(text, before) == 0, where, "it does not go back");
+}
+
+int try_switch_point(bool back, unsigned point, unsigned *ret_calls, const char *where) {
+    unsigned entries_before, written;
+    char text[TEXT];
+    struct trace trace;
+    bool good = true;
+    int r;
+
+    if (!learn(where) || (back && !call_now("Detach", where)))
+        return -EIO;
+    kernel_ask("writes", "clear", text, sizeof(text));
+    entries_before = entries();
+    r = trace_begin(&trace, daemon_pid());
+    trace_arm(&trace, point);
+    if (r >= 0)
+        r = send_targets(back ? "Reattach" : "Detach", 2, targets, 0, NULL);
+    if (r >= 0)
+        r = follow(&trace);
+    good &= says(r >= 0, where, "it hangs: %s", strerror(-r));
+    trace_end(&trace);
+    *ret_calls = trace.calls;
+    if (trace.dead && !start_daemon(where))
+        return -EIO;
+    if (!settle(text, where))
+        return -EIO;
+    written = writes();
+    good &= is_as_it_must(back, entries_before, written, text, where);
+    if (!tidy(text, where))
+        return -EIO;
+    return good ? !trace.dead : -EBADE;
+}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# In a test VM: the round trips of tests/bench with a real kernel, system bus and journal. The machine
-# is emulated and slow; ratios are what it is for.
+# In a test VM: the round trips of tests/bench, and a NIC that goes to VFIO and back, with a real
+# kernel, system bus and journal. The machine is emulated and slow; ratios are what it is for.
 # shellcheck source=tests/vm/guest-lib.sh
 . /opt/test/guest-lib.sh
 
@@ -18,6 +18,9 @@ cat > /etc/dbus-1/system.d/org.test.conf <<'END'
 END
 busctl call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig
 fresh_start < /opt/test/policy.json
+modprobe vfio-pci
+udevadm settle
+/opt/test/switch unix:path=/run/dbus/system_bus_socket 12 e1000e 0000:00:02.0
 bind_driver 0000:00:02.0 vfio-pci || bail "no vfio-pci"
 udevadm settle
 wait_for 10 is_listed "$(group_of 0000:00:02.0)" verdict grantable ||

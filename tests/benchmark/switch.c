@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* switch ADDRESS ROUNDS DRIVER DEVICE...: all devices of a group, which DRIVER has, go to vfio-pci and
  * back, in turns by the bare writes to sysfs, by dmaownd on the bus at ADDRESS, and (every so many
- * rounds, since it is slow) by driverctl, once for each device and direction.
+ * rounds, since it is slow) by driverctl, where it is installed, once for each device and direction.
  *
  * Prints a line for each: "WHAT|MEDIAN|P90|FLOOR|TARGET", times in microseconds of there and back. The
  * floor is the bare writes: for each device the override, unbind and probe, without a look at what
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include "benchmark/client.h"
 
 #define ROUNDS_MAX 10000
-#define DRIVERCTL_EVERY 10
+#define DRIVERCTL_EVERY 4
 /* So long the daemon has for the events of what others did, before it is its turn. */
 #define SETTLE_US 20000
 
@@ -33,7 +34,7 @@ struct group {
 struct way {
     const char *what, *target;
     void (*there_and_back)(const struct group *group);
-    unsigned every;
+    unsigned every; /* 0: never */
     double *samples;
     unsigned n;
 };
@@ -97,6 +98,11 @@ static void driverctl(const char *verb, const char *device, const char *driver) 
         fail(verb, -EIO, NULL);
 }
 
+/* Whether PATH has it. */
+static bool has_driverctl(void) {
+    return system("command -v driverctl > /dev/null") == 0;
+}
+
 static void peer(const struct group *group) {
     for (size_t i = 0; i < group->n_devices; i++)
         driverctl("set-override", group->devices[i], "vfio-pci");
@@ -113,7 +119,8 @@ static struct way ways[] = {
     {.what = "the bare writes", .there_and_back = bare, .every = 1},
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
-#define FLOOR (&ways[WAYS - 1])
+#define PEER (&ways[1])
+#define FLOOR (&ways[2])
 
 /* Whoever did it, the host has its devices again. */
 static void check_back(const struct group *group) {
@@ -132,7 +139,7 @@ static void check_back(const struct group *group) {
 static void take_turns(const struct group *group, unsigned rounds) {
     for (unsigned round = 0; round < rounds; round++)
         for (struct way *way = ways; way < ways + WAYS; way++) {
-            if (round % way->every != 0)
+            if (way->every == 0 || round % way->every != 0)
                 continue;
             usleep(SETTLE_US);
             double begin = now_us();
@@ -153,6 +160,8 @@ static void report(const struct group *group) {
         qsort(way->samples, way->n, sizeof(*way->samples), compare);
     double floor = FLOOR->samples[FLOOR->n / 2];
     for (struct way *way = ways; way < ways + WAYS; way++) {
+        if (way->n == 0)
+            continue;
         printf("%s, %zu|%.1f|%.1f|", way->what, group->n_devices, way->samples[way->n / 2],
                way->samples[way->n * 9 / 10]);
         if (way == FLOOR)
@@ -177,6 +186,8 @@ int main(int argc, char **argv) {
     };
     for (struct way *way = ways; way < ways + WAYS; way++)
         way->samples = calloc(rounds, sizeof(*way->samples));
+    if (!has_driverctl())
+        PEER->every = 0;
     wait_for_name(group.bus, MANAGER_NAME);
     check_back(&group);
     take_turns(&group, rounds);

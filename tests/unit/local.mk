@@ -34,7 +34,8 @@ if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
-	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings %D%/test-sysfs %D%/test-uevent \
+	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings \
+	%D%/test-state-switch %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch \
 	%D%/test-usage %D%/test-usage-disk %D%/test-usage-net %D%/test-usage-watch %D%/test-util \
 	%D%/test-vfio-driver %D%/test-vfio-line
@@ -75,6 +76,8 @@ tests_unit_test_state_SOURCES = %D%/test-state.c %D%/tree.h
 tests_unit_test_state_LDADD = $(layer_test_libraries)
 tests_unit_test_state_endings_SOURCES = %D%/test-state-endings.c %D%/tree.h
 tests_unit_test_state_endings_LDADD = $(layer_test_libraries)
+tests_unit_test_state_switch_SOURCES = %D%/test-state-switch.c %D%/tree.h
+tests_unit_test_state_switch_LDADD = $(layer_test_libraries)
 tests_unit_test_sysfs_SOURCES = %D%/test-sysfs.c %D%/tree.h
 tests_unit_test_sysfs_LDADD = $(layer_test_libraries)
 tests_unit_test_uevent_SOURCES = %D%/test-uevent.c %D%/tree.h \
@@ -105,8 +108,9 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-cdev %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
-	%D%/test-role %D%/test-target %D%/test-verdict %D%/test-verdict-policy \
+	%D%/test-cdev %D%/test-detachment %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
+	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
+	%D%/test-verdict-policy \
 	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
@@ -114,6 +118,8 @@ endif
 tests_unit_test_cdev_SOURCES = %D%/test-cdev.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_cdev_LDADD = $(pure_test_libraries)
+tests_unit_test_detachment_SOURCES = %D%/test-detachment.c $(pure_test_headers)
+tests_unit_test_detachment_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)
@@ -124,11 +130,16 @@ tests_unit_test_random_model_SOURCES = %D%/test-random-model.c $(pure_test_heade
 tests_unit_test_random_model_LDADD = $(pure_test_libraries)
 tests_unit_test_role_SOURCES = %D%/test-role.c $(pure_test_headers)
 tests_unit_test_role_LDADD = $(pure_test_libraries)
+tests_unit_test_survey_SOURCES = %D%/test-survey.c $(pure_test_headers)
+tests_unit_test_survey_LDADD = $(pure_test_libraries)
 tests_unit_test_target_SOURCES = %D%/test-target.c $(pure_test_headers)
 tests_unit_test_target_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_SOURCES = %D%/test-verdict.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_LDADD = $(pure_test_libraries)
+tests_unit_test_verdict_detach_SOURCES = %D%/test-verdict-detach.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_verdict_detach_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_policy_SOURCES = %D%/test-verdict-policy.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_policy_LDADD = $(pure_test_libraries)

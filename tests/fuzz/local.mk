@@ -2,7 +2,7 @@
 
 # replay.c stands in for libFuzzer, so that every corpus is run by make check.
 EXTRA_DIST += %D%/corpus %D%/policy.dict
-fuzz_targets = %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-topology
+fuzz_targets = %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_policy_SOURCES = %D%/fuzz-policy.c
 tests_fuzz_fuzz_policy_LDADD = policy/libpolicy.a daemon/libutil.a $(JSON_LIBS)
@@ -11,12 +11,17 @@ tests_fuzz_fuzz_state_SOURCES = %D%/fuzz-state.c
 tests_fuzz_fuzz_state_LDADD = daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a \
 	daemon/libutil.a $(JSON_LIBS)
 tests_fuzz_fuzz_state_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_switch_SOURCES = %D%/fuzz-switch.c
+tests_fuzz_fuzz_switch_LDADD = daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a \
+	daemon/libutil.a $(JSON_LIBS)
+tests_fuzz_fuzz_switch_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_topology_SOURCES = %D%/fuzz-topology.c
 tests_fuzz_fuzz_topology_LDADD = client/libclient.a daemon/libutil.a
 tests_fuzz_fuzz_topology_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 if !ENABLE_FUZZER
 tests_fuzz_fuzz_topology_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_state_SOURCES += %D%/replay.c
+tests_fuzz_fuzz_switch_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_policy_SOURCES += %D%/replay.c
 TESTS += $(fuzz_targets)
 endif

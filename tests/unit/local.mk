@@ -32,7 +32,7 @@ layer_test_libraries = \
 	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-drain %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
+	%D%/test-audit %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings \
 	%D%/test-state-switch %D%/test-sysfs %D%/test-uevent \
@@ -46,6 +46,8 @@ tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
 tests_unit_test_audit_LDADD = $(layer_test_libraries)
 tests_unit_test_drain_SOURCES = %D%/test-drain.c %D%/tree.h %D%/manager-fixture.h
 tests_unit_test_drain_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
+tests_unit_test_driver_step_SOURCES = %D%/test-driver-step.c %D%/tree.h %D%/kernel-fixture.h
+tests_unit_test_driver_step_LDADD = $(layer_test_libraries)
 tests_unit_test_driver_switch_SOURCES = %D%/test-driver-switch.c %D%/tree.h
 tests_unit_test_driver_switch_LDADD = $(layer_test_libraries)
 tests_unit_test_fd_store_SOURCES = %D%/test-fd-store.c %D%/tree.h

@@ -24,6 +24,8 @@ static char state_folder[128], nodes_folder[128];
 
 /* What the listener was told, as "ended 5 released; revoking 5 10; ". */
 static char heard[1024];
+static char switched_text[1024]; /* of the last switch that ended */
+static int load_error;           /* what asking for a module answers */
 
 /* ---- The listener */
 
@@ -63,6 +65,17 @@ static inline void on_conflict(const struct group *group, const char *device, co
 static inline void on_policy(bool ok, const char *text, void *userdata) {
 }
 
+static inline void on_switched(uint64_t id, enum outcome outcome, const char *text, void *userdata) {
+    hear("switched %d %s; ", (int)id,
+         outcome == OUTCOME_OK ? "well" : path_basename(outcome_error_name(outcome)));
+    snprintf(switched_text, sizeof(switched_text), "%s", text);
+}
+
+static inline int on_load_module(const char *module, uint64_t id, void *userdata) {
+    hear("load %s; ", module);
+    return load_error;
+}
+
 static const struct manager_listener listener = {
     .publish = on_publish,
     .lease_added = on_added,
@@ -70,6 +83,8 @@ static const struct manager_listener listener = {
     .lease_revoking = on_revoking,
     .lease_ended = on_ended,
     .conflict = on_conflict,
+    .switched = on_switched,
+    .load_module = on_load_module,
     .policy_reloaded = on_policy,
 };
 

@@ -101,8 +101,10 @@ check "one without a driver" wait_for 10 is_listed "$shared" count 2
 echo 1 > /sys/bus/pci/rescan
 check "is pinned when it comes back" wait_for 20 has_override "$member" "dmaownd-held"
 stop_signals
+mark_journal
 reattach alice "$slot"
 worked "the slot goes back"
+is "which is one entry in the journal" "$(journal_count reattached "$shared")" 1
 is "the newcomers are unpinned" "$(override_of "$joiner") $(override_of "$member")" "(null) (null)"
 is "with the drivers that they had" "$(drivers_of "$slot" "$member" "$joiner")" "stubborn none e1000"
 finish

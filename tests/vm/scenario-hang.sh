@@ -104,14 +104,15 @@ check "it can be moved again" wait_for 20 detaches "$lone"
 
 # A driver that does not take its device back.
 set_stubborn refuse 5
-reattach root "$lone" reattach_unreset b true
+reattach root "$lone"
 refused "a driver that refuses fails the reattach" SwitchFailed
 like "with its errno and the kernel's line" "$error_text" "*$lone*stubborn*EIO*does not want this device*"
-is "the device is where it was" "$(driver_of "$lone")" vfio-pci
+is "the device is nobody's" "$(driver_of "$lone")" none
+like "which is on record" "$(journal_field switch-failed "$alone" DMAOWND_DEVICES)" "*$lone*"
 set_stubborn refuse 0
-reattach root "$lone" reattach_unreset b true
-worked "and goes back when the driver wants it"
-is "to that driver" "$(driver_of "$lone")" stubborn
+reattach root "$lone"
+worked "and it goes back when the driver wants it"
+is "to that driver" "$(driver_of "$lone") $(override_of "$lone")" "stubborn (null)"
 
 # A VFIO driver that refuses: what the rule names is not replaced, what modprobe finds is.
 test_module refusing_vfio

@@ -448,5 +448,7 @@ void manager_confirm_detach(struct manager *manager, const struct claim *claim) 
         if (r < 0)
             log_message(LOG_ERR, "State of switch %llu can not be written: %s; a restart would undo it.",
                         (unsigned long long)found[i]->id, strerror(-r));
+        else /* all of it is the caller's by one write; only then is it taken apart */
+            manager_split_detachment(manager, found[i]);
     }
 }

@@ -38,7 +38,7 @@ void manager_free_guards(struct manager *manager) {
 
 static bool group_is_detached(const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member)
-        if (member->detached && member->detached->move == MOVE_TO_USER)
+        if (member->detached && member->detached->move == MOVE_TO_USER && member->role == ROLE_USER)
             return true;
     return false;
 }

@@ -214,7 +214,8 @@ static void end_detached(struct transaction *transaction) {
 
     manager_record_switch(manager, AUDIT_DETACHED, detachment, NULL, text ?: "Detached.");
     transaction_free(transaction);
-    manager_split_detachment(manager, detachment);
+    if (!detachment->pending)
+        manager_split_detachment(manager, detachment);
     manager_link_detachments(manager);
     guard_groups(manager, numbers, n);
     tell(manager, id, OUTCOME_OK, "");

@@ -58,7 +58,7 @@ for ((n = 1; n <= back; n++)); do
     if ! call alice Reattach "$targets" > /run/answer 2>&1; then
         fakectl release
         like "back, write $n ($(fakectl writes | grep EROFS)): the error" "$(cat /run/answer)" "Step [a-z]+ of device 0000:"
-        works "back, write $n: again" call alice Reattach "$targets"
+        works "back, write $n: again" call alice Reattach "$targets" wait t 10
     fi
     fakectl release
     settled "back, write $n"
@@ -105,6 +105,40 @@ for ((n = 1; n <= away; n++)); do
     fakectl release
     settled "hanging write $n"
 done
+
+# ---- And of the way back
+for ((n = 1; n <= back; n += 2)); do
+    call alice Detach "$targets" > /dev/null
+    fakectl writes clear
+    fakectl write-hang $n
+    in_background call call alice Reattach "$targets" wait t 1
+    within something_hangs
+    what=$(fakectl writes | grep hangs)
+    answers "hanging write $n back ($what)"
+    eventually "hanging write $n back: it gives up" ended call
+    is "hanging write $n back: and says so" "$(cat /run/call.status)" 1
+    fakectl release
+    settled "hanging write $n back"
+done
+
+# ---- Without being told to, it waits for less than 20 s
+asked=$SECONDS
+hangs_in_probe() {
+    fakectl writes clear
+    fakectl write-hang 1 '*/drivers_probe'
+    in_background call call alice Detach "$targets"
+    within something_hangs
+}
+hangs_in_probe
+for ((i = 0; i < 25; i++)); do
+    ended call && break
+    sleep 1
+done
+works "without wait it gives up" ended call
+[ $((SECONDS - asked)) -le 20 ] && pass "within 20 s" || fail "within 20 s" "$((SECONDS - asked)) s"
+like "and says for what it waits" "$(cat /run/call.said)" "bind of device 0000:"
+fakectl release
+settled "without wait"
 
 # ---- It waits as long as it is told to
 fakectl writes clear

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The daemon is killed at one system call after another of a Detach and a Reattach of two groups, is
+# The daemon is killed at one system call after another of a Detach, a Reattach, and a Claim that
+# detaches, of two groups, is
 # started again, and must then finish or undo it: see killer-switch.c. KILL_STRIDE and KILL_START as in
 # kill.sh.
 # shellcheck source-path=SCRIPTDIR
@@ -18,7 +19,7 @@ policy '{ "version": 1, "rules": [
 start
 for kernel in 6.1 6.12; do
     fakectl kernel $kernel
-    for action in detach reattach; do
+    for action in detach reattach claim; do
         output=$("$KILLER" switch $action "$KILL_START" "$KILL_STRIDE" 2>&1) || :
         last=$(tail -n 1 <<< "$output")
         if [[ $last =~ ^points\ ([0-9]+)\ tried\ ([1-9][0-9]*)\ complaints\ 0$ ]]; then

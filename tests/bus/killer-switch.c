@@ -135,39 +135,58 @@ static bool settle(char *text, const char *where) {
     return says(false, where, "neither there nor back, %u records:\n%s", records(), text);
 }
 
-static bool is_as_it_must(bool back, unsigned entries_before, unsigned written, const char *text,
+static bool is_as_it_must(enum switched what, const struct seen *seen, const char *text,
                           const char *where) {
-    const char *name = back ? "Reattach" : "Detach", *done = back ? before : away;
+    static const int wanted[] = {2, 0, 2};
     bool told = asked.answered && !asked.failed;
-    bool good = says(!told || strcmp(text, done) == 0, where, "%s was answered and is not done", name);
+    int gone = groups_away(text);
+    bool good = says(!told || gone == wanted[what], where, "it was answered and is not done");
 
-    good &= says(back || groups_away(text) != 1, where, "only one of the groups was moved");
-    return good & says(!written || entries() > entries_before, where,
-                       "%u writes, and no entry in the journal", written);
+    if (what == SWITCHED_CLAIM)
+        good &= says(seen->n_leases == gone / 2, where, "%d leases, and %d groups are away",
+                     seen->n_leases, gone);
+    return good & says(what == SWITCHED_BACK || gone != 1, where, "only one of the groups was moved");
 }
 
 /* Back to the beginning. */
-static bool tidy(char *text, const char *where) {
-    if (groups_away(text) > 0 && !call_now("Reattach", where))
+static bool tidy(const struct seen *seen, char *text, const char *where) {
+    for (int i = 0; i < seen->n_leases; i++)
+        sd_bus_call_method(alice, NAME, PATH, MANAGER, "Release", NULL, NULL, "o", seen->leases[i].path);
+    if (seen->n_leases == 0 && groups_away(text) > 0 && !call_now("Reattach", where))
         return false;
-    return settle(text, where) && says(strcmp(text, before) == 0, where, "it does not go back");
+    for (int i = 0; i < PATIENCE / 10 && seen->n_leases; i++) {
+        if (drivers(text) != 0 || groups_away(text) == 0)
+            break;
+        usleep(10 * 1000);
+    }
+    return settle(text, where) && says(groups_away(text) == 0, where, "it does not go back");
 }
 
-int try_switch_point(bool back, unsigned point, unsigned *ret_calls, const char *where) {
+static int send_switch(enum switched what) {
+    static char *options[] = {(char *) "lifetime=persistent", (char *) "detach=b:true",
+                              (char *) "reattach=b:true"};
+
+    if (what == SWITCHED_CLAIM)
+        return send_targets("Claim", 2, targets, 3, options);
+    return send_targets(what == SWITCHED_BACK ? "Reattach" : "Detach", 2, targets, 0, NULL);
+}
+
+int try_switch_point(enum switched what, unsigned point, unsigned *ret_calls, const char *where) {
     unsigned entries_before, written;
     char text[TEXT];
     struct trace trace;
+    struct seen seen;
     bool good = true;
     int r;
 
-    if (!learn(where) || (back && !call_now("Detach", where)))
+    if (!learn(where) || (what == SWITCHED_BACK && !call_now("Detach", where)))
         return -EIO;
     kernel_ask("writes", "clear", text, sizeof(text));
     entries_before = entries();
     r = trace_begin(&trace, daemon_pid());
     trace_arm(&trace, point);
     if (r >= 0)
-        r = send_targets(back ? "Reattach" : "Detach", 2, targets, 0, NULL);
+        r = send_switch(what);
     if (r >= 0)
         r = follow(&trace);
     good &= says(r >= 0, where, "it hangs: %s", strerror(-r));
@@ -175,11 +194,13 @@ int try_switch_point(bool back, unsigned point, unsigned *ret_calls, const char 
     *ret_calls = trace.calls;
     if (trace.dead && !start_daemon(where))
         return -EIO;
-    if (!settle(text, where))
+    if (!settle(text, where) || look(alice, &seen) < 0)
         return -EIO;
     written = writes();
-    good &= is_as_it_must(back, entries_before, written, text, where);
-    if (!tidy(text, where))
+    good &= is_as_it_must(what, &seen, text, where);
+    good &= says(!written || entries() > entries_before, where,
+                 "%u writes, and no entry in the journal", written);
+    if (!tidy(&seen, text, where))
         return -EIO;
     return good ? !trace.dead : -EBADE;
 }

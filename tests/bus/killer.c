@@ -7,7 +7,7 @@
  *
  * Variants: path (two groups, persistent), fd (two groups and a container, lifetime fd), process, cdev.
  * Actions: claim, release, close (its descriptors are closed). With the variant switch, two groups that
- * the kernel has, they are detach and reattach: see killer-switch.c.
+ * the kernel has, they are claim, detach and reattach: see killer-switch.c.
  */
 #include "caller.h"
 #include "killer.h"
@@ -266,14 +266,17 @@ static int try_point(const struct variant *variant, enum action action, unsigned
 }
 
 static int run(const struct variant *variant, enum action action, unsigned first, unsigned stride) {
+    static const enum switched switches[] = {[ACTION_CLAIM] = SWITCHED_CLAIM,
+                                             [ACTION_DETACH] = SWITCHED_AWAY,
+                                             [ACTION_REATTACH] = SWITCHED_BACK};
     unsigned tried = 0, complaints = 0, calls = 0;
     char where[64];
     int r = 0;
 
     for (unsigned point = first; r <= 0 && point < MANY; point += stride) {
         snprintf(where, sizeof(where), "%s, point %u", variant->name, point);
-        if (action == ACTION_DETACH || action == ACTION_REATTACH)
-            r = try_switch_point(action == ACTION_REATTACH, point, &calls, where);
+        if (strcmp(variant->name, "switch") == 0)
+            r = try_switch_point(switches[action], point, &calls, where);
         else
             r = try_point(variant, action, point, &calls, where);
         tried += r != 1;
@@ -318,7 +321,7 @@ static pid_t sleeper(void) {
 
 static int usage(void) {
     fprintf(stderr, "usage: killer path|fd|process|cdev claim|release|close FIRST STRIDE\n"
-                    "       killer switch detach|reattach FIRST STRIDE\n");
+                    "       killer switch claim|detach|reattach FIRST STRIDE\n");
     return 2;
 }
 

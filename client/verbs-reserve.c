@@ -63,7 +63,7 @@ static enum exit_status check_names(const struct client *client,
     return STATUS_DONE;
 }
 
-/* At the next start the host would be without what it uses now. */
+/* From the next boot on the host would be without what it uses now. */
 static enum exit_status check_unused(const struct client *client, json_object *endpoints) {
     for (size_t i = 0; i < json_length(endpoints); i++) {
         json_object *device = json_object_array_get_idx(endpoints, i);
@@ -148,7 +148,7 @@ static enum exit_status reserve_run(struct client *client, const struct argument
         status = reserve_folder_commit(client, &folder);
     if (status != STATUS_DONE)
         return status;
-    printf("From the next boot on; 'dmaownctl detach' does it now.\n");
+    printf("dmaownd detaches what the host does not use; from the next boot on no host driver has it.\n");
     return policy_reload(client);
 }
 
@@ -166,8 +166,9 @@ const struct verb verb_reserve = {
     .synopsis = "TARGET...",
     .summary = "Keeps whole groups for userspace over reboots",
     .help = "Writes a rule with \"reserve\" for each group to policy.d, checks the whole policy\n"
-            "with it, and makes dmaownd read it. From the next boot on the devices go to VFIO\n"
-            "before a host driver takes them (for drivers in the initramfs see dmaownd(8)).\n"
+            "with it, and makes dmaownd read it, which detaches the group if the host does\n"
+            "not use it. From the next boot on the devices go to VFIO before a host driver\n"
+            "takes them (for drivers in the initramfs see dmaownd(8)).\n"
             "Without --user and --group, root may claim them. A group that is reserved\n"
             "already gets the new rule. For root.\n",
     .options = reserve_options,

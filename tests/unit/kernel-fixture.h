@@ -176,38 +176,38 @@ ssize_t write(int fd, const void *data, size_t size) {
 
 /* ---- For the test */
 
-static inline void kernel_start(const struct tree *tree) {
-    snprintf(kernel_root, sizeof(kernel_root), "%s", tree->path);
+static inline void kernel_start(const struct tree *sysfs) {
+    snprintf(kernel_root, sizeof(kernel_root), "%s", sysfs->path);
     kernel_plays = true;
 }
 
 /* From now on the write fails with this errno; 0: no more. */
-static inline void kernel_fail(struct tree *tree, const char *what, int error) {
+static inline void kernel_fail(struct tree *sysfs, const char *what, int error) {
     char path[128], text[16];
 
     snprintf(path, sizeof(path), "fail/%s", what);
     snprintf(text, sizeof(text), "%d", error);
-    tree_file(tree, path, text);
+    tree_file(sysfs, path, text);
 }
 
 /* What was written since the last call, a line each: "unbind e1000e 0000:00:05.0". One at a time. */
-static inline const char *kernel_written(struct tree *tree) {
+static inline const char *kernel_written(struct tree *sysfs) {
     static char text[4096];
-    int fd = openat(tree->fd, "written", O_RDONLY | O_CLOEXEC);
+    int fd = openat(sysfs->fd, "written", O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 
     text[length < 0 ? 0 : length] = 0;
     fd_close(fd);
-    (void)unlinkat(tree->fd, "written", 0);
+    (void)unlinkat(sysfs->fd, "written", 0);
     return text;
 }
 
 /* The driver that has the device now; "" for none. One at a time. */
-static inline const char *kernel_driver(struct tree *tree, const char *name) {
+static inline const char *kernel_driver(struct tree *sysfs, const char *name) {
     static char target[PATH_MAX];
     char path[PATH_MAX];
 
     kernel_path_of(name, "driver", path);
-    ssize_t length = link_read(tree->fd, path, target, sizeof(target));
+    ssize_t length = link_read(sysfs->fd, path, target, sizeof(target));
     return length < 0 ? "" : path_basename(target);
 }

@@ -105,6 +105,21 @@ tests_unit_test_vfio_driver_LDADD = $(layer_test_libraries)
 tests_unit_test_vfio_line_SOURCES = %D%/test-vfio-line.c %D%/tree.h
 tests_unit_test_vfio_line_LDADD = $(layer_test_libraries)
 
+# Switching drivers, on a tree in which a kernel moves them.
+switch_test_headers = %D%/tree.h %D%/manager-fixture.h %D%/kernel-fixture.h %D%/switch-fixture.h
+switch_test_libraries = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
+if HAVE_CHECK
+switch_tests = %D%/test-detachments %D%/test-hygiene %D%/test-switch
+check_PROGRAMS += $(switch_tests)
+TESTS += $(switch_tests)
+endif
+tests_unit_test_detachments_SOURCES = %D%/test-detachments.c $(switch_test_headers)
+tests_unit_test_detachments_LDADD = $(switch_test_libraries)
+tests_unit_test_hygiene_SOURCES = %D%/test-hygiene.c $(switch_test_headers)
+tests_unit_test_hygiene_LDADD = $(switch_test_libraries)
+tests_unit_test_switch_SOURCES = %D%/test-switch.c $(switch_test_headers)
+tests_unit_test_switch_LDADD = $(switch_test_libraries)
+
 # The model, the verdict and the leases: no system call.
 pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JSON_LIBS) $(CHECK_LIBS)
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h

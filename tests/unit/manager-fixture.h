@@ -67,7 +67,7 @@ static inline void on_policy(bool ok, const char *text, void *userdata) {
 
 static inline void on_switched(uint64_t id, enum outcome outcome, const char *text, void *userdata) {
     hear("switched %d %s; ", (int)id,
-         outcome == OUTCOME_OK ? "well" : path_basename(outcome_error_name(outcome)));
+         outcome == OUTCOME_OK ? "well" : strrchr(outcome_error_name(outcome), '.') + 1);
     snprintf(switched_text, sizeof(switched_text), "%s", text);
 }
 

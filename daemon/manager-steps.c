@@ -8,12 +8,14 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 #include "kernel/driver-switch.h"
 #include "kernel/kernel-log.h"
 #include "kernel/vfio-driver.h"
+#include "model/driver-role.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -116,19 +118,32 @@ static void wait_for_others(int sysfs, const struct detachment_member *member) {
         (void)driver_bind(sysfs, member->bus, path_basename(member->path), driver);
 }
 
-static int go_back(int output, int sysfs, const struct detachment_member *member,
+/* The record may have the candidate that refused, or a guess at the driver's name, if a daemon was killed
+ * before it could write down more; and by hand the device may have gone to another VFIO driver. */
+static int note_vfio_driver(int sysfs, struct detachment_member *member) {
+    char driver[NAME_MAX + 1];
+    int r = driver_name(sysfs, member->path, driver);
+
+    if (r <= 0 || member->move != MOVE_TO_USER || driver_role(driver, false, false) != ROLE_USER)
+        return r < 0 ? r : 0;
+    free(member->target);
+    member->target = strdup(driver);
+    return member->target ? 0 : -ENOMEM;
+}
+
+static int go_back(int output, int sysfs, struct detachment_member *member,
                    const struct member_run *run) {
     struct step steps[STEPS_MAX];
-    size_t n = steps_back(member, run->transaction->way, run->soiled, steps), first = 0;
-    char driver[NAME_MAX + 1];
     enum step_kind failed;
+    int r = note_vfio_driver(sysfs, member);
 
-    if (driver_name(sysfs, member->path, driver) == -ENOENT)
-        return 0; /* unplugged */
+    if (r < 0)
+        return r == -ENOENT ? 0 : r; /* unplugged */
+    size_t n = steps_back(member, run->transaction->way, run->soiled, steps), first = 0;
     if (run->after_crash)
         wait_for_others(sysfs, member);
     if (run->soiled && steps[0].kind == STEP_RESET) {
-        int r = take_step(output, sysfs, member, &steps[first++]);
+        r = take_step(output, sysfs, member, &steps[first++]);
         if (r < 0 && !run->unreset) {
             (void)leave_unbound(output, sysfs, member);
             return r;

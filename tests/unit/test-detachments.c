@@ -252,6 +252,19 @@ START_TEST(test_free_before) {
 }
 END_TEST
 
+/* The first choice of driver refused, and the daemon was killed before it could write down the second. */
+START_TEST(test_undone_from_another_candidate) {
+    struct detachment *detachment = make_detachment(12, 5, DETACHMENT_DETACHING);
+
+    free(detachment->members[0].target);
+    detachment->members[0].target = strdup("mlx5-vfio-pci");
+    start_with(detachment);
+    manager_recover(manager);
+    run_until_heard("switched 12 ");
+    assert_is_back(12);
+}
+END_TEST
+
 /* What a user left running is reset before a host driver gets it, also by the next daemon. */
 START_TEST(test_soiled) {
     char boot_id[37], text[128];
@@ -330,6 +343,7 @@ static void add_recovery(TCase *all) {
     tcase_add_loop_test(all, test_reattaching_is_finished, 0, ELEMENTS_OF(points));
     tcase_add_test(all, test_pending);
     tcase_add_loop_test(all, test_free_before, 0, 2);
+    tcase_add_test(all, test_undone_from_another_candidate);
     tcase_add_loop_test(all, test_soiled, 0, 2);
     tcase_add_loop_test(all, test_in_two_records, 0, 2);
     tcase_add_test(all, test_hostile_file);

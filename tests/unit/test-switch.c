@@ -494,6 +494,17 @@ START_TEST(test_reattach_what_is_gone) {
 }
 END_TEST
 
+/* Bound to another VFIO driver by hand: it goes back all the same. */
+START_TEST(test_reattach_from_another_vfio_driver) {
+    make_driver("mlx5_vfio_pci");
+    detach_one();
+    kernel_set_driver("0000:00:05.0", "mlx5_vfio_pci");
+    ck_assert_int_eq(manager_refresh_group(manager, 5), 0);
+    reattach(WAY_BACK_PROBED, false, WELL);
+    assert_driver(5, "e1000e");
+}
+END_TEST
+
 START_TEST(test_judge_reattach) {
     static const enum outcome outcomes[] = {OUTCOME_BUSY, OUTCOME_BUSY, OUTCOME_ALREADY_OWNED,
                                             OUTCOME_FOREIGN_OWNER};
@@ -551,6 +562,7 @@ int main(void) {
     tcase_add_test(all, test_reattach_resets);
     tcase_add_test(all, test_reattach_unreset);
     tcase_add_test(all, test_reattach_what_is_gone);
+    tcase_add_test(all, test_reattach_from_another_vfio_driver);
     tcase_add_loop_test(all, test_judge_reattach, 0, 4);
     tcase_add_loop_test(all, test_judge_reattach_of_others, 0, 2);
     suite_add_tcase(suite, all);

@@ -109,12 +109,14 @@ tests_unit_test_vfio_line_LDADD = $(layer_test_libraries)
 switch_test_headers = %D%/tree.h %D%/manager-fixture.h %D%/kernel-fixture.h %D%/switch-fixture.h
 switch_test_libraries = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 if HAVE_CHECK
-switch_tests = %D%/test-detachments %D%/test-hygiene %D%/test-switch
+switch_tests = %D%/test-detachments %D%/test-guard %D%/test-hygiene %D%/test-switch
 check_PROGRAMS += $(switch_tests)
 TESTS += $(switch_tests)
 endif
 tests_unit_test_detachments_SOURCES = %D%/test-detachments.c $(switch_test_headers)
 tests_unit_test_detachments_LDADD = $(switch_test_libraries)
+tests_unit_test_guard_SOURCES = %D%/test-guard.c %D%/policy-test.h $(switch_test_headers)
+tests_unit_test_guard_LDADD = $(switch_test_libraries)
 tests_unit_test_hygiene_SOURCES = %D%/test-hygiene.c $(switch_test_headers)
 tests_unit_test_hygiene_LDADD = $(switch_test_libraries)
 tests_unit_test_switch_SOURCES = %D%/test-switch.c $(switch_test_headers)

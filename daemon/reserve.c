@@ -319,7 +319,7 @@ int reserve_device(const struct reserve_options *options, const char *device) {
     if (r != 0)
         return r < 0 ? r : 0;
     reserve.policy = policy;
-    reserve.options.load_module = options->load_module ?: module_load;
+    reserve.options.load_module = options->load_module ?: module_insert;
     reserve.options.bind_driver = options->bind_driver ?: driver_bind;
     r = run(&reserve, path);
     if (r < 0)

@@ -15,7 +15,7 @@ static void module_unrefp(struct kmod_module **module) {
     kmod_module_unref(*module);
 }
 
-int module_load(const char *name) {
+int module_insert(const char *name) {
     _cleanup_(context_unrefp) struct kmod_ctx *context = kmod_new(NULL, NULL);
     _cleanup_(module_unrefp) struct kmod_module *module = NULL;
 

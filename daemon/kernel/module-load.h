@@ -5,4 +5,4 @@
  * install line of modprobe.d is honoured. Needs CAP_SYS_MODULE, and can take as long as the module likes.
  * 0 also if it is loaded or built in. -ENOENT: there is none; -EPERM: blacklisted; else what the kernel
  * says. */
-int module_load(const char *name);
+int module_insert(const char *name);

@@ -64,11 +64,26 @@ static bool wants_pin(const struct device *device) {
     return group->lease ? !is_leased(group, device) : group_is_detached(group);
 }
 
+/* For whom the group left the kernel. */
+static struct policy_subject owner_of(const struct manager *manager, const struct group *group) {
+    const struct lease *lease = group->lease;
+
+    if (lease)
+        return (struct policy_subject){
+            .uid = lease->claimant, .gids = lease->gids, .n_gids = lease->n_gids};
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        const struct detachment *detachment = manager_detachment_of(manager, member);
+        if (detachment && !detachment->guard)
+            return (struct policy_subject){.uid = detachment->uid};
+    }
+    return (struct policy_subject){0};
+}
+
 static bool policy_lets_switch(const struct manager *manager, const struct device *device) {
     struct policy_device view = verdict_policy_view(device);
-    struct policy_subject root = {0};
+    struct policy_subject owner = owner_of(manager, device->group);
     const struct policy_rule *rule =
-        manager->policy ? policy_decide(manager->policy, &view, &root) : NULL;
+        manager->policy ? policy_decide(manager->policy, &view, &owner) : NULL;
 
     return rule && rule->effect == POLICY_ALLOW && rule->detach;
 }

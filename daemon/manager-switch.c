@@ -194,6 +194,15 @@ static void guard_groups(struct manager *manager, const uint32_t *groups, size_t
     }
 }
 
+/* A pin is no change of ownership: what joined a group is on record as a conflict. */
+static void record_end(struct manager *manager, const struct detachment *detachment,
+                       enum audit_kind kind, const char *reason, const char *text) {
+    if (detachment->guard && kind != AUDIT_SWITCH_FAILED)
+        log_message(LOG_NOTICE, "%s", text);
+    else
+        manager_record_switch(manager, kind, detachment, reason, text);
+}
+
 static char *describe_detach(const struct detachment *detachment, const char *groups) {
     if (detachment->guard)
         return string_format("Device %s joined a group that userspace has (%s) and is pinned: no driver "
@@ -212,7 +221,7 @@ static void end_detached(struct transaction *transaction) {
     size_t n = 0;
     _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
 
-    manager_record_switch(manager, AUDIT_DETACHED, detachment, NULL, text ?: "Detached.");
+    record_end(manager, detachment, AUDIT_DETACHED, NULL, text ?: "Detached.");
     transaction_free(transaction);
     if (!detachment->pending)
         manager_split_detachment(manager, detachment);
@@ -237,6 +246,9 @@ static char *describe_return(const struct transaction *transaction, const char *
                              bool complete) {
     const char *failure = transaction->failure;
 
+    if (transaction->detachment->guard && !failure)
+        return string_format("Device %s is not pinned any more.",
+                             path_basename(transaction->detachment->members[0].path));
     if (transaction->way == WAY_BACK_PROBED && !failure)
         return string_format("%s went back to host drivers.", groups);
     if (transaction->way == WAY_BACK_PROBED)
@@ -261,9 +273,9 @@ static void end_returned(struct transaction *transaction) {
     for (size_t i = 0; i < transaction->n_runs; i++)
         complete = complete && transaction->runs[i].state == RUN_BACK;
     _cleanup_(freep) char *text = describe_return(transaction, groups ?: "Groups", complete);
-    manager_record_switch(manager, good ? AUDIT_REATTACHED : AUDIT_SWITCH_FAILED, detachment,
-                          outcome == OUTCOME_NOT_VIABLE ? reason_to_string(REASON_NOT_RESET) : NULL,
-                          text ?: "Switched.");
+    record_end(manager, detachment, good ? AUDIT_REATTACHED : AUDIT_SWITCH_FAILED,
+               outcome == OUTCOME_NOT_VIABLE ? reason_to_string(REASON_NOT_RESET) : NULL,
+               text ?: "Switched.");
     mark_groups(transaction, false);
     forget_returned(transaction);
     detachment->state = DETACHMENT_DETACHED;

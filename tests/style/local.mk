@@ -7,7 +7,8 @@ style_checks = \
 	%D%/check-security.sh \
 	%D%/check-shell.sh \
 	%D%/check-sizes.sh \
-	%D%/check-spdx.sh
+	%D%/check-spdx.sh \
+	%D%/check-symbols.sh
 dist_check_SCRIPTS += $(style_checks)
 TESTS += $(style_checks)
 EXTRA_DIST += %D%/common.sh %D%/functions.awk

@@ -122,17 +122,6 @@ static int describe_lease_group(const struct group *group, struct lease_group *r
     return 0;
 }
 
-static char *join_rules(const struct verdict *verdict) {
-    char *joined = strdup("");
-
-    for (size_t i = 0; joined && i < verdict->n_rules; i++) {
-        char *longer = string_format("%s%s%s", joined, i ? "," : "", verdict->rules[i]->name);
-        free(joined);
-        joined = longer;
-    }
-    return joined;
-}
-
 static int copy_gids(struct lease *lease, const struct policy_subject *subject) {
     if (!subject->n_gids)
         return 0;
@@ -158,7 +147,7 @@ static bool copy_text(char **ret, const char *text) {
 
 static bool copy_texts(struct lease *lease, const struct claim *claim,
                        const struct verdict *verdict) {
-    lease->rule = join_rules(verdict);
+    lease->rule = verdict_join_rules(verdict);
     return lease->rule && copy_text(&lease->unit, claim->unit) &&
            copy_text(&lease->sender, claim->sender) && copy_text(&lease->bus_id, claim->bus_id) &&
            copy_text(&lease->key, claim->key) && copy_text(&lease->comment, claim->comment) &&

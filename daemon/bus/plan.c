@@ -54,32 +54,38 @@ static int append_loads(sd_bus_message *reply, const struct model *model,
     return r;
 }
 
-static int append_away(sd_bus_message *reply, const struct model *model,
-                       const struct detachment *plan) {
-    struct step steps[STEPS_MAX];
-    int r = append_loads(reply, model, plan);
+/* Fills the list that the caller gets. */
+typedef int append_function(sd_bus_message *reply, const struct manager *manager,
+                            const struct claim *claim);
 
-    for (size_t i = 0; r >= 0 && i < plan->n_members; i++)
-        r = append_steps(reply, plan->members[i].path, steps, steps_away(&plan->members[i], steps));
-    return r;
-}
-
-static int answer_plan_detach(struct call *call, const struct claim *claim) {
+static int answer_steps(struct call *call, const struct claim *claim, append_function *append) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_(detachment_freep) struct detachment *plan = NULL;
-    int r = manager_plan_detach(claim, true, &plan);
+    int r = sd_bus_message_new_method_return(call->message, &reply);
 
-    if (r >= 0)
-        r = sd_bus_message_new_method_return(call->message, &reply);
     if (r >= 0)
         r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-    if (r >= 0 && manager_needs_detach(claim))
-        r = append_away(reply, &call->bus->manager->model, plan);
+    if (r >= 0)
+        r = append(reply, call->bus->manager, claim);
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     if (r >= 0)
         r = sd_bus_send(NULL, reply, NULL);
     return r < 0 ? r : CALL_DONE;
+}
+
+static int append_away(sd_bus_message *reply, const struct manager *manager,
+                       const struct claim *claim) {
+    _cleanup_(detachment_freep) struct detachment *plan = NULL;
+    struct step steps[STEPS_MAX];
+
+    if (!manager_needs_detach(claim))
+        return 0;
+    int r = manager_plan_detach(claim, true, &plan);
+    if (r >= 0)
+        r = append_loads(reply, &manager->model, plan);
+    for (size_t i = 0; r >= 0 && i < plan->n_members; i++)
+        r = append_steps(reply, plan->members[i].path, steps, steps_away(&plan->members[i], steps));
+    return r;
 }
 
 /* What Detach would refuse has no steps. */
@@ -93,7 +99,7 @@ int run_plan_detach(struct call *call) {
         r = call_survey(call, &question.claim, true);
     if (r == CALL_PROCEEDS)
         r = call_judge(call, &question.claim, &verdict);
-    return r == CALL_PROCEEDS ? answer_plan_detach(call, &question.claim) : r;
+    return r == CALL_PROCEEDS ? answer_steps(call, &question.claim, append_away) : r;
 }
 
 static int append_record(sd_bus_message *reply, const struct model *model,
@@ -125,24 +131,15 @@ static int append_staying(sd_bus_message *reply, const struct claim *claim) {
     return r;
 }
 
-static int answer_plan_reattach(struct call *call, const struct claim *claim) {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+static int append_back(sd_bus_message *reply, const struct manager *manager,
+                       const struct claim *claim) {
     struct detachment *found[DETACHMENTS_MAX];
-    struct manager *manager = call->bus->manager;
     size_t n = manager_find_detachments(manager, claim, found);
-    int r = sd_bus_message_new_method_return(call->message, &reply);
+    int r = 0;
 
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "a{sv}");
     for (size_t i = 0; r >= 0 && i < n; i++)
         r = append_record(reply, &manager->model, found[i]);
-    if (r >= 0 && n)
-        r = append_staying(reply, claim);
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    return r < 0 ? r : CALL_DONE;
+    return r >= 0 && n ? append_staying(reply, claim) : r;
 }
 
 int run_plan_reattach(struct call *call) {
@@ -156,5 +153,5 @@ int run_plan_reattach(struct call *call) {
     enum outcome outcome = manager_judge_reattach(call->bus->manager, &question.claim, &refusal);
     if (outcome != OUTCOME_OK)
         return call_refuse(call, (int)outcome, &refusal);
-    return answer_plan_reattach(call, &question.claim);
+    return answer_steps(call, &question.claim, append_back);
 }

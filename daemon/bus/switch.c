@@ -239,20 +239,9 @@ static int follow_away(struct call *call) {
                      "It is undone as soon as the kernel lets go of it.");
 }
 
-static char *join_rules(const struct verdict *verdict) {
-    char *text = strdup("");
-
-    for (size_t i = 0; text && i < verdict->n_rules; i++) {
-        char *longer = string_format("%s%s%s", text, i ? "," : "", verdict->rules[i]->name);
-        free(text);
-        text = longer;
-    }
-    return text;
-}
-
 static int start_away(struct call *call, const struct claim *claim, const struct verdict *verdict) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
-    _cleanup_(freep) char *rules = join_rules(verdict);
+    _cleanup_(freep) char *rules = verdict_join_rules(verdict);
     struct call_switch *moving = call_obtain_switch(call);
     uint64_t id;
 

@@ -457,6 +457,17 @@ const struct finding *verdict_first_finding(const struct verdict *verdict) {
     return verdict->first && verdict->n_findings ? &verdict->findings[verdict->first_index] : NULL;
 }
 
+char *verdict_join_rules(const struct verdict *verdict) {
+    char *joined = strdup("");
+
+    for (size_t i = 0; joined && i < verdict->n_rules; i++) {
+        char *longer = string_format("%s%s%s", joined, i ? "," : "", verdict->rules[i]->name);
+        free(joined);
+        joined = longer;
+    }
+    return joined;
+}
+
 void verdict_done(struct verdict *verdict) {
     free(verdict->findings);
     free(verdict->rules);

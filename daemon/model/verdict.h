@@ -79,6 +79,9 @@ enum lease_interface verdict_interface(const struct verdict_request *request);
 /* The first blocking reason for one group, without keeping findings: for lists. */
 enum reason verdict_first_reason(const struct verdict_request *request);
 
+/* Names of the rules that allowed it, comma separated. The caller's; NULL when out of memory. */
+char *verdict_join_rules(const struct verdict *verdict);
+
 /* The finding that speaks for the refusal, or NULL if grantable. */
 const struct finding *verdict_first_finding(const struct verdict *verdict);
 

@@ -30,6 +30,7 @@ BUS_TESTS = \
 	%D%/claim.sh \
 	%D%/ctl.sh \
 	%D%/detach-faults.sh \
+	%D%/detach-hangs.sh \
 	%D%/detach-kill.sh \
 	%D%/detach.sh \
 	%D%/fd.sh \

@@ -72,3 +72,27 @@ not_switching() {
     local group
     for group; do [[ $(reason_of alice "$group") != *switching ]] || return 1; done
 }
+
+# For the tests of writes that fail or hang: $targets, what is written there and back ($away, $back writes),
+# what is then ($moved), and before ($before).
+learn() {
+    targets="10 14"
+    before=$(snapshot)
+    fakectl writes clear
+    call alice Detach "$targets" > /dev/null
+    away=$(fakectl writes count)
+    moved=$(snapshot)
+    fakectl writes clear
+    call alice Reattach "$targets" > /dev/null
+    back=$(fakectl writes count)
+    is "there and back" "$(snapshot)" "$before"
+    [ "$away" -ge 9 ] && pass "$away writes away, $back back" || fail "writes" "$away"
+}
+records() { find /run/dmaownd -name 'switch-*' | wc -l; }
+free_again() { is_output "true " reason_of alice 10 detach b true && is_output "true " reason_of alice 14 detach b true; }
+# settled WHERE: nothing is left of what failed.
+settled() {
+    becomes "$1: everything is as before" "$before" snapshot
+    eventually "$1: the groups are free again" free_again
+    becomes "$1: no record is left" 0 records
+}

@@ -109,7 +109,7 @@ tests_unit_test_vfio_line_LDADD = $(layer_test_libraries)
 switch_test_headers = %D%/tree.h %D%/manager-fixture.h %D%/kernel-fixture.h %D%/switch-fixture.h
 switch_test_libraries = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 if HAVE_CHECK
-switch_tests = %D%/test-detachments %D%/test-guard %D%/test-hygiene %D%/test-switch
+switch_tests = %D%/test-detachments %D%/test-guard %D%/test-hygiene %D%/test-switch %D%/test-switch-back
 check_PROGRAMS += $(switch_tests)
 TESTS += $(switch_tests)
 endif
@@ -119,8 +119,10 @@ tests_unit_test_guard_SOURCES = %D%/test-guard.c %D%/policy-test.h $(switch_test
 tests_unit_test_guard_LDADD = $(switch_test_libraries)
 tests_unit_test_hygiene_SOURCES = %D%/test-hygiene.c $(switch_test_headers)
 tests_unit_test_hygiene_LDADD = $(switch_test_libraries)
-tests_unit_test_switch_SOURCES = %D%/test-switch.c $(switch_test_headers)
+tests_unit_test_switch_SOURCES = %D%/test-switch.c %D%/switch-scene.h $(switch_test_headers)
 tests_unit_test_switch_LDADD = $(switch_test_libraries)
+tests_unit_test_switch_back_SOURCES = %D%/test-switch-back.c %D%/switch-scene.h $(switch_test_headers)
+tests_unit_test_switch_back_LDADD = $(switch_test_libraries)
 
 # The model, the verdict and the leases: no system call.
 pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JSON_LIBS) $(CHECK_LIBS)
@@ -129,7 +131,7 @@ if HAVE_CHECK
 pure_tests = \
 	%D%/test-cdev %D%/test-detachment %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
-	%D%/test-verdict-policy \
+	%D%/test-verdict-others %D%/test-verdict-policy \
 	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
@@ -159,6 +161,9 @@ tests_unit_test_verdict_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_detach_SOURCES = %D%/test-verdict-detach.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_detach_LDADD = $(pure_test_libraries)
+tests_unit_test_verdict_others_SOURCES = %D%/test-verdict-others.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_verdict_others_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_policy_SOURCES = %D%/test-verdict-policy.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_policy_LDADD = $(pure_test_libraries)

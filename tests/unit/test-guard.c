@@ -209,7 +209,8 @@ END_TEST
 
 /* ---- What policy keeps for userspace */
 
-#define RESERVE "{\"name\": \"kept\", \"effect\": \"allow\", \"match\": {\"name\": \"*:06.0\"}, \"reserve\": true}"
+#define RESERVE "{\"name\": \"kept\", \"effect\": \"allow\", \"match\": {\"name\": \"*:06.0\"}," \
+                " \"reserve\": true}"
 
 START_TEST(test_reserve) {
     start_switch();
@@ -234,7 +235,7 @@ START_TEST(test_not_reserved) {
     static const char *const rules[] = {
         "",
         "{\"name\": \"r\", \"effect\": \"allow\", \"match\": {\"name\": \"*:06.0\"}, \"detach\": true}",
-        "{\"name\": \"no\", \"effect\": \"deny\", \"match\": {\"driver\": \"e1000e\"}}," RESERVE,
+        ("{\"name\": \"no\", \"effect\": \"deny\", \"match\": {\"driver\": \"e1000e\"}}," RESERVE),
     };
 
     start_switch();

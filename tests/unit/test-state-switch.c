@@ -140,6 +140,8 @@ START_TEST(test_round_trip) {
     _cleanup_(detachment_freep) struct detachment *detachment = make(12);
 
     detachment->guard = _i == 1;
+    detachment->pending = _i == 2;
+    detachment->unreset = _i == 3;
     for (int at = 0; at < DETACHMENT_STATE_MAX; at++) {
         detachment->state = (enum detachment_state)at;
         ck_assert_int_eq(state_save_detachment(state, detachment), 0);
@@ -150,6 +152,8 @@ START_TEST(test_round_trip) {
         ck_assert_uint_eq(found[0]->uid, 1000);
         ck_assert_str_eq(found[0]->rule, detachment->rule);
         ck_assert_int_eq(found[0]->guard, detachment->guard);
+        ck_assert_int_eq(found[0]->pending, detachment->pending);
+        ck_assert_int_eq(found[0]->unreset, detachment->unreset);
         ck_assert_int_eq(found[0]->state, at);
         ck_assert_uint_eq(found[0]->n_members, 3);
         for (size_t i = 0; i < 3; i++)
@@ -159,8 +163,12 @@ START_TEST(test_round_trip) {
 END_TEST
 
 START_TEST(test_replace_and_remove) {
+    struct stat status;
+
     save(3);
     save(3);
+    ck_assert_int_eq(fstatat(tree.fd, "state/switch-3.json", &status, 0), 0);
+    ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
     ck_assert_uint_eq(load(), 0);
     ck_assert_uint_eq(n_found, 1);
     for (int i = 0; i < 2; i++)
@@ -168,15 +176,6 @@ START_TEST(test_replace_and_remove) {
     ck_assert(!exists("switch-3.json"));
     load();
     ck_assert_uint_eq(n_found, 0);
-}
-END_TEST
-
-START_TEST(test_private) {
-    struct stat status;
-
-    save(1);
-    ck_assert_int_eq(fstatat(tree.fd, "state/switch-1.json", &status, 0), 0);
-    ck_assert_uint_eq(status.st_mode, S_IFREG | 0600);
 }
 END_TEST
 
@@ -229,6 +228,8 @@ static const struct {
     {"\"state\":\"reattaching\"", "\"state\":\"detached\\u0000\""},
     {"\"state\":\"reattaching\",", ""},
     {"\"state\":", "\"guard\":1,\"state\":"},
+    {"\"state\":", "\"pending\":null,\"state\":"},
+    {"\"state\":", "\"unreset\":\"\",\"state\":"},
     {"\"rule\":\"dpdk", "\"rule\":\"\\ndpdk"},
     {"\"rule\":\"dpdk-nics", "\"rule\":null,\"x\":\""},
     {"\"members\":[", "\"members\":[],\"others\":["},
@@ -455,27 +456,6 @@ START_TEST(test_full_disk) {
 }
 END_TEST
 
-/* ---- Who soiled what */
-
-START_TEST(test_soiled) {
-    char *text = NULL;
-
-    ck_assert_int_eq(state_read_soiled(state, &text), -ENOENT);
-    ck_assert_int_eq(state_write_soiled(state, "1000 0 a\n900 1 b\n"), 0);
-    open_state(BOOT);
-    ck_assert_int_eq(state_read_soiled(state, &text), 0);
-    ck_assert_str_eq(text, "1000 0 a\n900 1 b\n");
-    free(text);
-    ck_assert_int_eq(state_write_soiled(state, ""), 0);
-    ck_assert_int_eq(state_read_soiled(state, &text), 0);
-    ck_assert_str_eq(text, "");
-    free(text);
-    ck_assert_int_eq(state_write_soiled(state, "1000 0 a\n"), 0);
-    open_state(OTHER_BOOT);
-    ck_assert_int_eq(state_read_soiled(state, &text), -ENOENT);
-}
-END_TEST
-
 static void add_hostile(TCase *all) {
     tcase_add_loop_test(all, test_fault, 0, ELEMENTS_OF(faults));
     tcase_add_test(all, test_truncated);
@@ -492,14 +472,12 @@ int main(void) {
     TCase *all = tree_case("all");
 
     tcase_add_checked_fixture(all, set_up, tear_down);
-    tcase_add_loop_test(all, test_round_trip, 0, 2);
+    tcase_add_loop_test(all, test_round_trip, 0, 4);
     tcase_add_test(all, test_replace_and_remove);
-    tcase_add_test(all, test_private);
     tcase_add_test(all, test_other_boot);
     tcase_add_test(all, test_numbers);
     add_hostile(all);
     tcase_add_test(all, test_full_disk);
-    tcase_add_test(all, test_soiled);
     suite_add_tcase(suite, all);
     return tree_main(suite);
 }

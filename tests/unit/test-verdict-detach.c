@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The verdict where drivers are to be switched first, and what a former user, a PF or a common bus does
- * to it. */
+/* The verdict where drivers are to be switched first. */
 #include "verdict-fixture.h"
 
 #include "model/detachment.h"
 #include "model/survey.h"
-
-static void ask_for_switch(bool detach) {
-    scene.request.detach = scene.request.before_switch = detach;
-}
 
 /* A group with a NIC that the host drives, asked for with detach. */
 static void set_up_detach(void) {
@@ -16,7 +11,7 @@ static void set_up_detach(void) {
     put_nic(&scene.model, PCI("05.0"), "e1000e", 7);
     model_update_node(&scene.model, scene.groups[0], &(struct node_facts){.present = false});
     scene.request.model = &scene.model;
-    ask_for_switch(true);
+    ask_for_switch();
     scene.detach = "true";
 }
 
@@ -39,26 +34,6 @@ static void use(const char *path, enum reason reason, const char *public_text, c
     ck_assert_int_eq(survey_add_use(survey_of(path), reason, public_text, text), 0);
 }
 
-/* The sentence of the finding with this reason; one at a time. */
-static const char *text_of(enum reason reason) {
-    static char text[512];
-
-    for (size_t i = 0; i < scene.verdict.n_findings; i++) {
-        if (scene.verdict.findings[i].reason != reason)
-            continue;
-        _cleanup_(freep) char *made = finding_text(&scene.verdict.findings[i], &scene.request);
-        snprintf(text, sizeof(text), "%s", made);
-        return text;
-    }
-    ck_abort_msg("no finding %s", reason_to_string(reason));
-}
-
-static void assert_says(enum reason reason, const char *says) {
-    const char *text = text_of(reason);
-
-    ck_assert_msg(strstr(text, says), "\"%s\" does not say \"%s\"", text, says);
-}
-
 /* ---- Drivers of the host */
 
 /* With detach they are no obstacle, but said; neither is the node that is not there yet. */
@@ -69,7 +44,7 @@ START_TEST(test_kernel_member) {
     assert_blocks("");
     ck_assert_str_eq(findings(false), "kernel-driver/05.0 kernel-driver/1c.0 unsafe-uio/05.2 "
                                       "free/05.1");
-    ask_for_switch(false);
+    scene.request.detach = scene.request.before_switch = false;
     assert_blocks("kernel-driver/05.0 kernel-driver/1c.0 unsafe-uio/05.2 no-vfio-driver");
 }
 END_TEST
@@ -106,7 +81,7 @@ START_TEST(test_detach_denied) {
                      "Group 7: driver switching is not allowed by rule \"nics\".");
     scene.request.mode = 0; /* Detach asks for no lease */
     assert_blocks("detach-denied");
-    ask_for_switch(false);
+    scene.request.detach = scene.request.before_switch = false;
     assert_blocks("kernel-driver/05.0 no-vfio-driver");
 }
 END_TEST
@@ -147,7 +122,7 @@ END_TEST
 /* It is said also where nothing would be switched, and is not in the way then. */
 START_TEST(test_use_without_detach) {
     use(PCI("05.0"), REASON_ADDRESS, "eth0 has an address", "eth0 has the address 10.0.2.15/24");
-    ask_for_switch(false);
+    scene.request.detach = scene.request.before_switch = false;
     assert_blocks("kernel-driver/05.0 no-vfio-driver");
     judge();
     ck_assert_str_eq(findings(false), "address/05.0");
@@ -176,7 +151,7 @@ START_TEST(test_every_use) {
         use(PCI("05.0"), (enum reason)reason, "public", "private");
         judge();
         ck_assert_int_eq(scene.verdict.first, reason);
-        assert_says((enum reason)reason, "public");
+        assert_text_says((enum reason)reason, "public");
     }
     judge();
     ck_assert_str_eq(findings(false), "kernel-driver/05.0 data-on-disk/05.0");
@@ -187,7 +162,7 @@ END_TEST
 START_TEST(test_use_is_escaped) {
     use(PCI("05.0"), REASON_OPEN_NODE, "\x1b[2Jpublic", "x");
     judge(); /* looks at every text itself */
-    assert_says(REASON_OPEN_NODE, "\\x1b[2Jpublic");
+    assert_text_says(REASON_OPEN_NODE, "\\x1b[2Jpublic");
 }
 END_TEST
 
@@ -206,7 +181,7 @@ START_TEST(test_no_driver) {
     free(survey->problem_text);
     survey->problem_text = strdup("vfio-platform has no reset for it");
     assert_blocks("no-reset/05.0");
-    assert_says(REASON_NO_RESET, "vfio-platform has no reset for it");
+    assert_text_says(REASON_NO_RESET, "vfio-platform has no reset for it");
     /* What stays where it is needs none. */
     put_nic(&scene.model, PCI("05.0"), NULL, 7);
     put_nic(&scene.model, PCI("05.1"), "e1000e", 7);
@@ -245,156 +220,13 @@ START_TEST(test_switching) {
     scene.groups[0]->switching = 1;
     assert_blocks("switching");
     ck_assert_int_eq(reason_outcome(scene.verdict.first), OUTCOME_BUSY);
-    assert_says(REASON_SWITCHING, "wait");
+    assert_text_says(REASON_SWITCHING, "wait");
     scene.owner.state = LEASE_DRAINING;
     model_set_lease(&scene.model, scene.groups[0], &scene.owner);
     judge();
     ck_assert_int_eq(scene.verdict.first, REASON_SWITCHING);
     scene.groups[0]->switching = 0;
     assert_blocks("draining");
-}
-END_TEST
-
-static struct device *put_function(const char *path, const char *physfn, uint32_t group) {
-    struct device_facts facts = nic_facts(path, "vfio-pci", group);
-
-    facts.physfn = physfn;
-    return put(&scene.model, &facts);
-}
-
-static void set_up_functions(void) {
-    put_nic(&scene.model, PCI("05.0"), "vfio-pci", 7);
-    allow_node(scene.groups[0]);
-    ask_for_switch(false);
-}
-
-/* A VF whose PF another user has; one claimant may have both. */
-START_TEST(test_pf_owned) {
-    set_up_functions();
-    put_nic(&scene.model, PCI("04.0"), "vfio-pci", 8);
-    put_function(PCI("05.1"), PCI("04.0"), 7);
-    assert_blocks("");
-    scene.owner.claimant = ALICE;
-    model_set_lease(&scene.model, model_group(&scene.model, 8), &scene.owner);
-    assert_blocks("pf-owned/05.1");
-    assert_says(REASON_PF_OWNED, "VF");
-    scene.owner.claimant = DPDK;
-    assert_blocks("");
-    model_set_lease(&scene.model, model_group(&scene.model, 8), NULL);
-    model_set_open(&scene.model, model_group(&scene.model, 8), true);
-    assert_blocks("pf-owned/05.1"); /* nobody knows whose */
-    scene.request.model = NULL;
-    assert_blocks("");
-}
-END_TEST
-
-START_TEST(test_vfs_in_use) {
-    set_up_functions();
-    put_function(PCI("05.1"), PCI("05.0"), 8);
-    put_function(PCI("05.2"), PCI("05.0"), 9);
-    assert_blocks("");
-    scene.owner.claimant = ALICE;
-    model_set_lease(&scene.model, model_group(&scene.model, 8), &scene.owner);
-    model_set_open(&scene.model, model_group(&scene.model, 9), true);
-    assert_blocks("vfs-in-use/05.0"); /* once */
-    assert_says(REASON_VFS_IN_USE, "is a PF");
-    scene.owner.claimant = DPDK;
-    model_set_open(&scene.model, model_group(&scene.model, 9), false);
-    assert_blocks("");
-}
-END_TEST
-
-/* The same where the PF is the host's and is to be taken from it. */
-START_TEST(test_vfs_in_use_with_detach) {
-    put_function(PCI("05.1"), PCI("05.0"), 8);
-    scene.owner.claimant = ALICE;
-    model_set_lease(&scene.model, model_group(&scene.model, 8), &scene.owner);
-    assert_blocks("vfs-in-use/05.0");
-}
-END_TEST
-
-/* ---- Former users */
-
-static struct device *soil(const char *reset_methods) {
-    struct device_facts facts = nic_facts(PCI("05.0"), "vfio-pci", 7);
-
-    facts.reset_methods = reset_methods;
-    ask_for_switch(false);
-    allow_node(scene.groups[0]);
-    struct device *device = put(&scene.model, &facts);
-    device->soiled_by = ALICE;
-    return device;
-}
-
-START_TEST(test_not_reset) {
-    struct device *device = soil("");
-
-    assert_blocks("not-reset/05.0");
-    ck_assert_str_eq(text_of(REASON_NOT_RESET),
-                     "Device 0000:00:05.0 in group 7 was open to uid 1000 and has no reset since, so it "
-                     "may still be running; power it off and on, or a rule with \"reattach_unreset\" "
-                     "lets it go on as it is.");
-    device->soiled_by = DPDK; /* his own dirt */
-    assert_blocks("");
-    device->soiled_by = ALICE;
-    scene.request.holder.uid = ALICE;
-    scene.delegate = "[\"alice\"]";
-    assert_blocks(""); /* the holder's */
-}
-END_TEST
-
-START_TEST(test_not_reset_is_allowed) {
-    struct device *device = soil("");
-
-    scene.reattach_unreset = "true";
-    assert_blocks("");
-    ck_assert_str_eq(findings(false), "not-reset/05.0 user-driver/05.0");
-    assert_says(REASON_NOT_RESET, "here, a rule");
-    device->soiled_by = UID_NONE;
-    assert_blocks("");
-    ck_assert_str_eq(findings(false), "user-driver/05.0");
-}
-END_TEST
-
-/* With a reset it is reset at the claim, and only if that failed it is in the way. */
-START_TEST(test_reset_failed) {
-    struct device *device = soil("flr bus");
-
-    assert_blocks("");
-    device->reset_failed = true;
-    assert_blocks("not-reset/05.0");
-    assert_says(REASON_NOT_RESET, "could not be reset");
-}
-END_TEST
-
-/* ---- Common buses */
-
-static void put_below_bridge(const char *path, const char *reset_methods, uint32_t group) {
-    struct device_facts facts = nic_facts(path, "vfio-pci", group);
-
-    facts.reset_methods = reset_methods;
-    put(&scene.model, &facts);
-}
-
-#define BRIDGE PCI("1c.0")
-
-START_TEST(test_reset_spans_groups) {
-    static const struct {
-        const char *reset_methods;
-        uint32_t other_group;
-        bool spans;
-    } cases[] = {
-        {"bus", 8, true}, {"flr bus", 8, false}, {"", 8, false}, {"bus", 7, false},
-    };
-
-    set_up_functions();
-    put_bridge(&scene.model, BRIDGE, "pcieport", 6);
-    put_below_bridge(BRIDGE "/0000:01:00.0", cases[_i].reset_methods, 7);
-    put_below_bridge(BRIDGE "/0000:01:01.0", "flr", cases[_i].other_group);
-    assert_blocks("");
-    ck_assert_int_eq(strstr(findings(false), "reset-spans-groups/00.0") != NULL, cases[_i].spans);
-    if (cases[_i].spans)
-        assert_says(REASON_RESET_SPANS_GROUPS, "other groups");
 }
 END_TEST
 
@@ -493,9 +325,6 @@ static void add_tests(TCase *all) {
     tcase_add_test(all, test_nothing_to_use);
     tcase_add_test(all, test_named);
     tcase_add_test(all, test_switching);
-    tcase_add_test(all, test_pf_owned);
-    tcase_add_test(all, test_vfs_in_use);
-    tcase_add_test(all, test_vfs_in_use_with_detach);
 }
 
 int main(void) {
@@ -504,10 +333,6 @@ int main(void) {
 
     tcase_add_checked_fixture(all, set_up_detach, tear_down);
     add_tests(all);
-    tcase_add_test(all, test_not_reset);
-    tcase_add_test(all, test_not_reset_is_allowed);
-    tcase_add_test(all, test_reset_failed);
-    tcase_add_loop_test(all, test_reset_spans_groups, 0, 4);
     tcase_add_test(all, test_driver_while_detached);
     tcase_add_test(all, test_order);
     suite_add_tcase(suite, all);

@@ -189,3 +189,27 @@ static inline struct lease *add_lease(uint64_t id, uid_t claimant, const char *r
     ck_assert_int_eq(lease_book_add(&scene.book, lease), 0);
     return lease;
 }
+
+/* The sentence of the finding with this reason; one at a time. */
+static inline const char *text_of(enum reason reason) {
+    static char text[512];
+
+    for (size_t i = 0; i < scene.verdict.n_findings; i++) {
+        if (scene.verdict.findings[i].reason != reason)
+            continue;
+        _cleanup_(freep) char *made = finding_text(&scene.verdict.findings[i], &scene.request);
+        snprintf(text, sizeof(text), "%s", made);
+        return text;
+    }
+    ck_abort_msg("no finding %s", reason_to_string(reason));
+}
+
+static inline void assert_text_says(enum reason reason, const char *says) {
+    const char *text = text_of(reason);
+
+    ck_assert_msg(strstr(text, says), "\"%s\" does not say \"%s\"", text, says);
+}
+
+static inline void ask_for_switch(void) {
+    scene.request.detach = scene.request.before_switch = true;
+}

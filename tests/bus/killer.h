@@ -41,7 +41,8 @@ struct asked {
 extern struct asked asked;
 extern sd_bus *alice;
 /* Sends a call of the manager with these targets. 0 or negative errno. */
-int send_targets(const char *member, int n_targets, char *const *targets, int n_options, char *const *options);
+int send_targets(const char *member, int n_targets, char *const *targets, int n_options,
+                 char *const *options);
 struct trace;
 /* Until there is an answer and the daemon is dead or has nothing more to do; trace may be NULL. */
 int follow(struct trace *trace);

@@ -330,6 +330,18 @@ static void judge_host(struct court *court, const struct group *group) {
         find_block(court, REASON_OLD_KERNEL, group, NULL);
 }
 
+/* A platform device shows its reset only on vfio-platform. Before it gets there, the look at its drivers has
+ * told where there is none. */
+static bool has_reset(const struct verdict_request *request, const struct device *device) {
+    const struct survey *survey = device->survey;
+    bool moves = request->before_switch &&
+                 device_move(device, request->named, request->n_named) == MOVE_TO_USER;
+
+    if (moves && !device->has_ids && survey && survey->n_candidates)
+        return string_equal(survey->candidates[0].driver, "vfio-platform");
+    return device_has_function_reset(device);
+}
+
 static void judge_requirements(struct court *court, const struct group *group) {
     unsigned require = court->verdict->terms.n_rules ? court->verdict->terms.require : 0;
 
@@ -338,7 +350,7 @@ static void judge_requirements(struct court *court, const struct group *group) {
     if (!(require & POLICY_REQUIRE_RESET))
         return;
     for (const struct device *member = group->members; member; member = member->next_member)
-        if (!device_is_bridge(member) && !device_has_function_reset(member))
+        if (!device_is_bridge(member) && !has_reset(court->request, member))
             find_block(court, REASON_NO_RESET, group, member);
 }
 

@@ -189,6 +189,24 @@ START_TEST(test_no_driver) {
 }
 END_TEST
 
+/* Whether a platform device has a reset shows when vfio-platform has taken it: before that only the look
+ * at its drivers says so. */
+START_TEST(test_platform_reset) {
+    struct device *device =
+        put_other(&scene.model, "devices/platform/fff51000.ethernet", "platform", "calxedaxgmac", 7);
+    struct survey *survey = survey_new();
+
+    model_remove_device(&scene.model, device_of(PCI("05.0")));
+    scene.require = "[\"reset\"]";
+    ck_assert_int_eq(survey_add_candidate(survey, "vfio-platform", "vfio_platform", true), 0);
+    model_take_survey(&scene.model, device, survey);
+    assert_blocks("");
+    survey->problem = REASON_NO_RESET;
+    survey->problem_text = strdup("vfio-platform has no reset for it");
+    assert_blocks("no-reset/rnet");
+}
+END_TEST
+
 START_TEST(test_nothing_to_use) {
     put_bridge(&scene.model, PCI("1c.0"), "shpchp", 7);
     put_bridge(&scene.model, PCI("1c.1"), NULL, 7);
@@ -322,6 +340,7 @@ static void add_tests(TCase *all) {
     tcase_add_test(all, test_every_use);
     tcase_add_test(all, test_use_is_escaped);
     tcase_add_test(all, test_no_driver);
+    tcase_add_test(all, test_platform_reset);
     tcase_add_test(all, test_nothing_to_use);
     tcase_add_test(all, test_named);
     tcase_add_test(all, test_switching);

@@ -48,7 +48,8 @@ struct trace;
 int follow(struct trace *trace);
 bool start_daemon(const char *where);
 
-/* killer-switch.c. A claim detaches, and reattaches at its end. 1: there is no such point; 0; -EBADE for complaints, -EIO when nothing goes any more. */
+/* killer-switch.c. A claim detaches, and reattaches at its end. 1: there is no such point; 0; -EBADE for
+ * complaints, -EIO when nothing goes any more. */
 enum switched { SWITCHED_AWAY, SWITCHED_BACK, SWITCHED_CLAIM };
 int try_switch_point(enum switched what, unsigned point, unsigned *ret_calls, const char *where);
 

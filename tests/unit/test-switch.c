@@ -108,6 +108,43 @@ START_TEST(test_two_groups) {
 }
 END_TEST
 
+/* VFs go before their PF's driver, which would not let them, and come when it is back. */
+START_TEST(test_virtual_functions) {
+    put_file(below_device(5, "sriov_numvfs"), "4\n");
+    put_file(below_device(5, "sriov_drivers_autoprobe"), "1\n");
+    struct survey *survey = look_at(5, "vfio-pci", "vfio_pci", true);
+    survey->vfs = 4;
+    survey->autoprobe = 1;
+    ask_for(5);
+    detach(WELL);
+    ck_assert_ptr_nonnull(string_after(kernel_written(&tree), "sriov_numvfs 0000:00:05.0 0\n"
+                                                              "sriov_drivers_autoprobe 0000:00:05.0 0\n"
+                                                              "driver_override "));
+    ck_assert(record_says(1, "\"vfs\":4"));
+    reattach(WAY_BACK_PROBED, false, WELL);
+    ck_assert_ptr_nonnull(strstr(kernel_written(&tree), "drivers_probe pci 0000:00:05.0\n"
+                                                        "sriov_drivers_autoprobe 0000:00:05.0 1\n"
+                                                        "sriov_numvfs 0000:00:05.0 4\n"));
+    assert_nothing_left();
+}
+END_TEST
+
+/* Until its caller has been answered it is undone by a restart; then it is his. */
+START_TEST(test_pending) {
+    uint64_t id = 0;
+
+    look_at(5, "vfio-pci", "vfio_pci", true);
+    ask_for(5);
+    ck_assert_int_eq(manager_detach(manager, &claim, "nics", true, &id, &refusal), OUTCOME_OK);
+    run_until_heard(WELL);
+    ck_assert(record_says(id, "\"pending\":true"));
+    if (_i == 0)
+        claim.caller.uid = 900; /* somebody else's call ends */
+    manager_confirm_detach(manager, &claim);
+    ck_assert_int_eq(record_says(id, "\"pending\":true"), _i == 0);
+}
+END_TEST
+
 /* ---- It fails */
 
 /* The record comes first: where it can not be written, nothing is touched. */
@@ -213,6 +250,41 @@ START_TEST(test_nothing_works) {
     reattach(WAY_BACK_PROBED, false, WELL);
     assert_driver(5, "e1000e");
     assert_nothing_left();
+}
+END_TEST
+
+/* A device joins the group meanwhile, and the host has it: nobody gets the group. */
+START_TEST(test_somebody_joins) {
+    look_at(5, "vfio-pci", "vfio_pci", true);
+    ask_for(5);
+    (void)start_detach();
+    kernel_plays = false;
+    put_in_group(10, 5);
+    put_on(10, "e1000e", "e1000e");
+    kernel_plays = true;
+    run_until_heard(FAILED);
+    ck_assert_ptr_nonnull(strstr(switched_text, "Group 5 has a device on a kernel driver still"));
+    assert_driver(5, "e1000e");
+    assert_driver(10, "e1000e");
+    assert_nothing_left();
+}
+END_TEST
+
+/* Unplugged in the middle of it. */
+START_TEST(test_device_goes) {
+    look_at(5, "vfio-pci", "vfio_pci", false);
+    ask_for(5);
+    uint64_t id = start_detach();
+    tree_unlink(&tree, "kernel/iommu_groups/5/devices/0000:00:05.0");
+    ck_assert_int_eq(unlinkat(tree.fd, "kernel/iommu_groups/5/devices", AT_REMOVEDIR), 0);
+    ck_assert_int_eq(unlinkat(tree.fd, "kernel/iommu_groups/5", AT_REMOVEDIR), 0);
+    ck_assert_int_eq(renameat(tree.fd, device_path(5), tree.fd, "gone"), 0);
+    ck_assert_int_eq(manager_scan(manager), 0);
+    manager_module_loaded(manager, id, "vfio_pci", 0);
+    run_until_heard(FAILED);
+    ck_assert_ptr_null(manager->detachments);
+    ck_assert_ptr_null(manager->transactions);
+    ck_assert(!record_exists(1));
 }
 END_TEST
 
@@ -347,6 +419,8 @@ static void add_failures(TCase *all) {
     tcase_add_test(all, test_next_candidate);
     tcase_add_test(all, test_nowhere_to_go);
     tcase_add_test(all, test_nothing_works);
+    tcase_add_test(all, test_somebody_joins);
+    tcase_add_test(all, test_device_goes);
     tcase_add_test(all, test_module);
     tcase_add_loop_test(all, test_module_fails, 0, 2);
     tcase_add_test(all, test_module_of_variant_fails);
@@ -365,6 +439,8 @@ int main(void) {
     tcase_add_loop_test(all, test_group, 0, 2);
     tcase_add_test(all, test_pinned_and_named_later);
     tcase_add_test(all, test_two_groups);
+    tcase_add_test(all, test_virtual_functions);
+    tcase_add_loop_test(all, test_pending, 0, 2);
     add_failures(all);
     suite_add_tcase(suite, all);
     return tree_main(suite);

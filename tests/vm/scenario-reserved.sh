@@ -23,7 +23,7 @@ worked "alice has what was reserved for her"
 is "and opens it" "$(opens_as alice "$(group_of "$nic")")" "flags=0x1"
 release alice "$lease"
 claim bob "$pair0"
-refused "bob's rule comes later" PolicyDenied
+refused "bob has not" PolicyDenied
 claim alice "$pair0"
 worked "alice has the group behind the bridge"
 is "viable as a whole" "$(opens_as alice "$(group_of "$pair0")")" "flags=0x1"
@@ -47,6 +47,7 @@ modprobe ext4
 node=/dev/$(block_of "$disk")
 mkfs.ext4 -qF "$node"
 mount "$node" /mnt
+check "the daemon sees its use" wait_for 10 has_like "$(device_object "$disk")" Device UsedBy "*mounted*"
 check_not "a disk in use is not reserved by chance" dmaownctl reserve --user alice "$disk"
 check "but by will" dmaownctl reserve --even-if-used --user alice "$disk"
 udevadm trigger --settle --action=add "$(device_path "$disk")"

@@ -104,7 +104,8 @@ for tool in "${tools[@]}"; do
     has_override "$lone" "(null)" || give "$tool" "$lone"
     has_driver "$lone" stubborn || release_driver "$lone"
 done
-like "driverctl leaves the device as it was" "${cell[driverctl,refused]}" "exit 1; drivers: stubborn"
+is "driverctl reports it, and nobody has the device" \
+    "${cell[driverctl,refused]}, ${cell[driverctl,override]}" "exit 1; drivers: none, vfio-pci"
 is "virsh reports success, and nobody has it" "${cell[virsh,refused]}" "exit 0; drivers: none"
 like "dmaownctl puts it back and says so" "${cell[dmaownctl,refused]} ${cell[dmaownctl,override]}" \
     "exit 4; drivers: stubborn (null)"

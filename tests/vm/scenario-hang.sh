@@ -34,9 +34,15 @@ check "calls are timed" wait_for 60 test -s /tmp/pace.out
 set_stubborn hold Y
 later impatient alice Detach "$lone"
 later patient alice Detach "$slot" wait t 100
+# busctl itself, to be killed.
+setpriv --reuid alice --regid alice --init-groups busctl call "${manager[@]}" Detach 'asa{sv}' \
+    1 "$pair0" 1 wait t 100 > /dev/null 2>&1 &
+vanishing=$!
 begin=$SECONDS
 check "the unbinds hang" wait_for 20 is_hanging "$lone"
-check "both of them" wait_for 20 is_hanging "$slot"
+check "another" wait_for 20 is_hanging "$slot"
+check "and in a group of several" wait_for 20 is_hanging "$pair2"
+kill "$vanishing"
 echo >&8
 check "the daemon answers Explain, ListGroups and Rescan" \
     wait_for 60 paced_again
@@ -64,6 +70,10 @@ is "and its group has moved" "$(driver_of "$slot") $(driver_of "${slot%0}2")" "v
 check "the other device is put back by itself" wait_for 20 has_driver "$lone" stubborn
 check "all of it" wait_for 20 has_override "$lone" "(null)"
 check "its group is free again" wait_for 10 is_listed "$alone" owner kernel
+check "what a caller began that has gone is undone" wait_for 20 has_driver "$pair2" stubborn
+check "in all devices of the group" wait_for 20 has_driver "$pair0" e1000
+is "with their overrides" "$(override_of "$pair0") $(override_of "$pair1") $(override_of "$pair2")" \
+    "(null) (null) (null)"
 reattach alice "$slot"
 worked "the patient's group goes back"
 

@@ -191,7 +191,9 @@ START_TEST(test_host_driver_was_faster) {
         "",
         "{\"name\": \"r\", \"effect\": \"allow\", \"match\": {}}",
         "{\"name\": \"r\", \"effect\": \"deny\", \"match\": {}}",
-        "{\"name\": \"r\", \"effect\": \"allow\", \"match\": {}, \"detach\": true}",
+        /* For whom the group left the kernel. */
+        "{\"name\": \"r\", \"effect\": \"allow\", \"match\": {}, \"detach\": true, "
+        "\"subjects\": {\"users\": [\"1000\"]}}",
     };
 
     start_switch();

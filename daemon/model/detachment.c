@@ -237,8 +237,15 @@ size_t steps_away(const struct detachment_member *member, struct step ret[static
     return n;
 }
 
+/* Somebody set it for later, beside a driver that it would not let in. */
+static bool override_is_for_another(const struct detachment_member *member) {
+    return *member->driver && member->override && *member->override &&
+           !string_equal(member->override, member->driver);
+}
+
 size_t steps_back(const struct detachment_member *member, enum way_back way, bool soiled,
                   struct step ret[static STEPS_MAX]) {
+    bool another = override_is_for_another(member);
     size_t n = 0;
 
     if (soiled && member->move == MOVE_TO_USER)
@@ -246,11 +253,13 @@ size_t steps_back(const struct detachment_member *member, enum way_back way, boo
     if (member->move == MOVE_TO_USER)
         add(ret, &n, STEP_UNBIND, member->target, "");
     add(ret, &n, STEP_OVERRIDE, member->move == MOVE_TO_USER ? member->target : PIN_DRIVER,
-        member->override);
+        another ? member->driver : member->override);
     if (*member->driver)
         add(ret, &n, STEP_BIND, "", member->driver);
     else if (way == WAY_BACK_PROBED)
         add(ret, &n, STEP_PROBE, "", "");
+    if (another)
+        add(ret, &n, STEP_OVERRIDE, member->driver, member->override);
     if (member->move == MOVE_TO_USER && member->autoprobe > 0)
         add_number(ret, &n, STEP_AUTOPROBE, 0, member->autoprobe);
     if (member->move == MOVE_TO_USER && member->vfs > 0)

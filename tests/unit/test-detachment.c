@@ -185,6 +185,12 @@ START_TEST(test_steps_with_override) {
     member.override = NULL; /* a bus without */
     ck_assert_str_eq(back(&member, WAY_BACK_EXACT, false),
                      "unbind(vfio-pci,) override(vfio-pci,) bind(,igb_mine)");
+    member.override = (char *)"for_later"; /* and would keep its own driver out */
+    ck_assert_str_eq(away(&member),
+                     "override(for_later,vfio-pci) unbind(igb_mine,) bind(,vfio-pci)");
+    ck_assert_str_eq(back(&member, WAY_BACK_EXACT, false),
+                     "unbind(vfio-pci,) override(vfio-pci,igb_mine) bind(,igb_mine) "
+                     "override(igb_mine,for_later)");
 }
 END_TEST
 

@@ -78,12 +78,21 @@ enum exit_status exit_status_from_error(const char *name) {
     return string_after(name, BUS "Spawn.") ? STATUS_UNREACHABLE : STATUS_ERROR;
 }
 
-enum exit_status exit_status_from_reason(const char *reason) {
-    if (!*reason)
-        return STATUS_DONE;
+/* The error that a reason belongs to, or NULL. */
+static const char *error_of_reason(const char *reason) {
     for (size_t i = 0; i < ELEMENTS_OF(reasons_of); i++)
         for (const char *const *known = reasons_of[i].reasons; *known; known++)
             if (strcmp(*known, reason) == 0)
-                return exit_status_from_error(reasons_of[i].error);
-    return STATUS_ERROR;
+                return reasons_of[i].error;
+    return NULL;
+}
+
+bool reason_is_use(const char *reason) {
+    return string_equal(error_of_reason(reason), OURS "DeviceInUse");
+}
+
+enum exit_status exit_status_from_reason(const char *reason) {
+    if (!*reason)
+        return STATUS_DONE;
+    return exit_status_from_error(error_of_reason(reason));
 }

@@ -3,6 +3,8 @@
 
 /* How dmaownctl ends, and the one table that says which error of the daemon ends it how. */
 
+#include <stdbool.h>
+
 enum exit_status {
     STATUS_DONE = 0,
     STATUS_ERROR = 1,       /* anything that has no number of its own */
@@ -19,6 +21,9 @@ enum exit_status {
 
 /* For the name of a D-Bus error; STATUS_ERROR if the name is not known or NULL. */
 enum exit_status exit_status_from_error(const char *name);
+
+/* True for a reason that says what the host needs a device for (DeviceInUse). */
+bool reason_is_use(const char *reason);
 
 /* For the first reason of an Explain: the status that Claim would end with. STATUS_DONE for "",
  * STATUS_ERROR for a reason that is not known. */

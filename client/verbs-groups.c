@@ -287,19 +287,26 @@ enum exit_status group_read(struct client *client, const char *path, json_object
     return status;
 }
 
-/* The verdict for a claim with no options, as ListGroups has it. */
-static enum exit_status group_explain(struct client *client, const char *target,
-                                      json_object *group) {
+enum exit_status group_explain(struct client *client, const char *target, bool detach,
+                               json_object **ret) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
-    json_object *explanation;
     enum exit_status status = call_new(client, "Explain", false, &call);
 
     if (status != STATUS_DONE)
         return status;
-    int r = sd_bus_message_append(call, "asa{sv}", 1, target, 1, "lifetime", "s", "persistent");
+    int r = sd_bus_message_append(call, "asa{sv}", 1, target, 2, "lifetime", "s", "persistent",
+                                  "detach", "b", (int)detach);
     if (r < 0)
         return client_fail(client, STATUS_ERROR, "%s", strerror(-r));
-    status = explain_send(client, call, &explanation);
+    return explain_send(client, call, ret);
+}
+
+/* The verdict for a claim with no options, as ListGroups has it. */
+static enum exit_status group_read_verdict(struct client *client, const char *target,
+                                           json_object *group) {
+    json_object *explanation;
+    enum exit_status status = group_explain(client, target, false, &explanation);
+
     if (status == STATUS_DONE && json_set(group, "verdict", explanation) < 0)
         return client_fail_memory(client);
     return status;
@@ -405,7 +412,7 @@ static enum exit_status show_run(struct client *client, const struct arguments *
     if (status == STATUS_DONE)
         status = group_read_lease(client, group);
     if (status == STATUS_DONE)
-        status = group_explain(client, arguments->words[0], group);
+        status = group_read_verdict(client, arguments->words[0], group);
     if (status == STATUS_DONE && why)
         status = group_read_why(client, group);
     if (status != STATUS_DONE)

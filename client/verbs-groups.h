@@ -15,5 +15,10 @@ enum exit_status group_find(struct client *client, const char *target, char **re
 /* A group with its devices in full. */
 enum exit_status group_read(struct client *client, const char *path, json_object **ret);
 
+/* Explain, for a claim of the target that lasts; detach: after a detach, so that the findings tell
+ * what the host uses. *ret: grantable, reason, findings. */
+enum exit_status group_explain(struct client *client, const char *target, bool detach,
+                               json_object **ret);
+
 /* The lines of a lease, for people. */
 enum exit_status lease_print(const struct client *client, json_object *lease);

@@ -64,21 +64,25 @@ static enum exit_status check_names(const struct client *client,
 }
 
 /* From the next boot on the host would be without what it uses now. */
-static enum exit_status check_unused(const struct client *client, json_object *endpoints) {
-    for (size_t i = 0; i < json_length(endpoints); i++) {
-        json_object *device = json_object_array_get_idx(endpoints, i);
-        if (json_length(json_member(device, "used_by")) == 0)
-            continue;
-        _cleanup_(freep) char *uses = sentences_format(json_member(device, "used_by"));
-        return client_fail(client, STATUS_NOT_VIABLE, "%s is in use: %s; end that, or say "
-                           "--even-if-used if the host can do without it from the next boot on",
-                           json_text(device, "name"), uses ? uses : "out of memory");
+static enum exit_status check_unused(struct client *client, json_object *group) {
+    _cleanup_(json_putp) json_object *explanation = NULL;
+    _cleanup_(freep) char *id =
+        string_format("%llu", (unsigned long long)json_number(group, "id"));
+    enum exit_status status =
+        id ? group_explain(client, id, true, &explanation) : client_fail_memory(client);
+    json_object *findings = json_member(explanation, "findings");
+
+    for (size_t i = 0; status == STATUS_DONE && i < json_length(findings); i++) {
+        json_object *finding = json_object_array_get_idx(findings, i);
+        if (reason_is_use(json_text(finding, "reason")))
+            status = client_fail(client, STATUS_NOT_VIABLE, "%s Or say --even-if-used, if the host "
+                                 "can do without it from the next boot on.",
+                                 json_text(finding, "text"));
     }
-    return STATUS_DONE;
+    return status;
 }
 
-static enum exit_status reserve_group(const struct client *client,
-                                      const struct arguments *arguments,
+static enum exit_status reserve_group(struct client *client, const struct arguments *arguments,
                                       struct reserve_folder *folder, json_object *group,
                                       const struct reserve_terms *terms) {
     _cleanup_(json_putp) json_object *document = NULL,
@@ -91,7 +95,7 @@ static enum exit_status reserve_group(const struct client *client,
                            (unsigned long long)json_number(group, "id"));
     enum exit_status status = arguments_value(arguments, "even-if-used")
                                   ? STATUS_DONE
-                                  : check_unused(client, endpoints);
+                                  : check_unused(client, group);
     if (status != STATUS_DONE)
         return status;
     document = reserve_document(endpoints, terms);

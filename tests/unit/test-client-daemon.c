@@ -236,6 +236,18 @@ int read_targets(sd_bus_message *call, struct targets *ret, sd_bus_error *error)
     return steer(ret->words[0], error);
 }
 
+/* Group 7 is in use, which only a detach minds. */
+static int find_use(sd_bus_message *call, const struct targets *targets, const char **ret) {
+    struct option option;
+    int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+
+    while (r >= 0 && (r = read_option(call, &option)) > 0)
+        if (strcmp(option.name, "detach") == 0 && option.number &&
+            strcmp(targets->words[0], "7") == 0)
+            *ret = "address";
+    return r;
+}
+
 static int explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
     struct targets targets;
     int r = read_targets(call, &targets, error);
@@ -243,6 +255,9 @@ static int explain(sd_bus_message *call, void *userdata, sd_bus_error *error) {
     if (r < 0)
         return r;
     const char *reason = string_after(targets.words[0], "reason:");
+    r = find_use(call, &targets, &reason);
+    if (r < 0)
+        return r;
     return sd_bus_reply_method_return(
         call, "bsaa{sv}", !reason, reason ? reason : "", 1, 6, "group", "u", 7u, "device", "s",
         "0000:00:05.1", "reason", "s", reason ? reason : "free", "driver", "s", "e1000e", "blocks",

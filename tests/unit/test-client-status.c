@@ -56,6 +56,13 @@ START_TEST(test_reason) {
 }
 END_TEST
 
+START_TEST(test_use) {
+    ck_assert(reason_is_use("mounted") && reason_is_use("vfs-in-use"));
+    ck_assert(!reason_is_use("kernel-driver") && !reason_is_use("data-on-disk"));
+    ck_assert(!reason_is_use("") && !reason_is_use("never-heard-of"));
+}
+END_TEST
+
 /* Everything that can stand against a claim ends explain as it ends claim. */
 START_TEST(test_reasons_of_the_daemon) {
     for (enum reason reason = REASON_NONE + 1; reason < REASON_MAX; reason++) {
@@ -87,6 +94,7 @@ int main(void) {
     tcase_add_loop_test(all, test_error, 0, ELEMENTS_OF(errors));
     tcase_add_test(all, test_bus_error);
     tcase_add_test(all, test_reason);
+    tcase_add_test(all, test_use);
     tcase_add_test(all, test_reasons_of_the_daemon);
     tcase_add_test(all, test_errors_of_the_daemon);
     suite_add_tcase(suite, all);

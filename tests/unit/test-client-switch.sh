@@ -78,7 +78,7 @@ is "its rule" "$(kept 0000:00:05.2 '.rules[0]')" '{"name":"reserve-0000_00_05.2"
 is "everybody may read it" "$(stat -c %a "$folder/reserve-0000:00:05.2.json")" 644
 ends 0 policy check --config "$config"
 ends 4 reserve --config "$config" 0000:00:05.0
-like "what is in use is refused" "$err" "*0000:00:05.1 is in use: eth0 has*and a route; nvme0n1*--even-if-used*"
+like "what is in use is refused" "$err" "*Device 0000:00:05.1 speaks. Or say --even-if-used*"
 is "and nothing is written" "$(files)" "reserve-0000:00:05.2.json"
 ends 0 reserve --config "$config" --even-if-used --user root -u 1000 --group root \
     --vfio-driver vfio-pci 7 0000:00:05.0

@@ -124,7 +124,7 @@ static int split_off(struct manager *manager, struct detachment *detachment, uin
     return r < 0 ? r : manager_save_detachment(manager, TAKE_POINTER(part));
 }
 
-/* A crash in between leaves members in two records, and the one that was split off wins. */
+/* A crash in between leaves members in two records that say the same, of which one is kept. */
 void manager_split_detachment(struct manager *manager, struct detachment *detachment) {
     size_t n_groups = 0;
     _cleanup_(freep) uint32_t *groups = detachment_list_groups(detachment, &n_groups);

@@ -70,7 +70,8 @@ static struct policy_subject owner_of(const struct manager *manager, const struc
 
     if (lease)
         return (struct policy_subject){
-            .uid = lease->claimant, .gids = lease->gids, .n_gids = lease->n_gids};
+            .uid = lease->claimant, .gids = lease->gids, .n_gids = lease->n_gids,
+            .unit = lease->unit && *lease->unit ? lease->unit : NULL};
     for (const struct device *member = group->members; member; member = member->next_member) {
         const struct detachment *detachment = manager_detachment_of(manager, member);
         if (detachment && !detachment->guard)

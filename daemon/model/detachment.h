@@ -69,9 +69,9 @@ void detachment_remove(struct detachment *detachment, size_t index);
 struct detachment_member *detachment_find(const struct detachment *detachment, const char *path);
 /* Whether a member is in the group. */
 bool detachment_has_group(const struct detachment *detachment, uint32_t group);
-/* Whether no member before this one is in its group: for what is done once for each group. */
 /* Each group once; the array is the caller's. NULL when out of memory. */
 uint32_t *detachment_list_groups(const struct detachment *detachment, size_t *ret_n);
+/* Whether no member before this one is in its group: for what is done once for each group. */
 bool detachment_begins_group(const struct detachment *detachment, size_t index);
 
 const char *detachment_state_to_string(enum detachment_state state);

@@ -292,16 +292,37 @@ static void go_on_after_crash(struct manager *manager, struct detachment *detach
     transaction_go_on(transaction);
 }
 
+/* A lease that is on disk was granted: what was moved for it is its claimant's, answered or not. */
+static bool is_leased(struct manager *manager, const struct detachment *detachment) {
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        const struct group *group = model_group(&manager->model, detachment->members[i].group);
+        if (group && group->lease && group->lease->claimant == detachment->uid)
+            return true;
+    }
+    return false;
+}
+
+static void recover_detachment(struct manager *manager, struct detachment *detachment) {
+    forget_gone_members(manager, detachment);
+    if (!detachment->n_members) {
+        manager_drop_detachment(manager, detachment);
+        return;
+    }
+    if (detachment->pending && is_leased(manager, detachment)) {
+        detachment->pending = false;
+        (void)manager_save_detachment(manager, detachment);
+    }
+    if (detachment->state == DETACHMENT_DETACHED && !detachment->pending)
+        manager_split_detachment(manager, detachment);
+    else if (!transaction_find(manager, detachment->id))
+        go_on_after_crash(manager, detachment);
+}
+
 void manager_recover_detachments(struct manager *manager) {
     struct detachment *detachment, *next;
 
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        forget_gone_members(manager, detachment);
-        if (!detachment->n_members)
-            manager_drop_detachment(manager, detachment);
-        else if ((detachment->state != DETACHMENT_DETACHED || detachment->pending) &&
-                 !transaction_find(manager, detachment->id))
-            go_on_after_crash(manager, detachment);
+        recover_detachment(manager, detachment);
     }
     manager_link_detachments(manager);
 }

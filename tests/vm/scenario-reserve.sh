@@ -17,11 +17,13 @@ check_not "alice may not reserve" as_user alice dmaownctl reserve "$nic"
 check "root reserves a NIC for alice" dmaownctl reserve --user alice "$nic"
 check "and a group behind a bridge" dmaownctl reserve --user alice "$pair0"
 check "and a disk" dmaownctl reserve --user alice "$disk"
+check "what the host does not use goes at once" wait_for 30 has_driver "$disk" vfio-pci
 check "which is undone" dmaownctl unreserve "$disk"
+check "on both sides" dmaownctl reattach "$disk"
 check "the files are policy" dmaownctl policy check
 note "$(tail -n +1 "$config"/policy.d/*)"
-is "nothing has moved yet" "$(drivers_of "$nic" "$pair0" "$pair1" "$disk")" \
-    "e1000e e1000 e1000 nvme"
+wait_for 30 has_driver "$pair1" vfio-pci
+is "who has what" "$(drivers_of "$nic" "$pair0" "$pair1" "$disk")" "vfio-pci vfio-pci vfio-pci nvme"
 # Functions that do not exist yet.
 cat > "$config/policy.d/50-functions.json" <<'END'
 { "version": 1,

@@ -111,14 +111,25 @@ static void check_grant(struct subject *subject, const struct verdict_request *r
     }
 }
 
+/* Which of several open groups is met first is nobody's business: the lowest, as the statement has it. */
+static struct group *first_open(const struct naive *kernel, const struct verdict_request *request) {
+    struct group *first = NULL;
+
+    for (size_t i = 0; i < request->n_groups; i++) {
+        struct group *group = request->groups[i];
+        if (kernel->groups[group->id - FIRST_GROUP].opener >= 0 && (!first || group->id < first->id))
+            first = group;
+    }
+    return first;
+}
+
 static struct naive_answer grant(struct subject *subject, const struct naive *kernel,
                                  const struct event *event, const struct verdict_request *request,
                                  const struct verdict *verdict) {
-    for (size_t i = 0; i < request->n_groups; i++) {
-        struct group *group = request->groups[i];
-        if (kernel->groups[group->id - FIRST_GROUP].opener < 0)
-            continue;
-        model_set_open(&subject->model, group, true);
+    struct group *open = first_open(kernel, request);
+
+    if (open) {
+        model_set_open(&subject->model, open, true);
         return (struct naive_answer){.error = "ForeignOwner"};
     }
     check_grant(subject, request);

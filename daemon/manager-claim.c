@@ -26,6 +26,7 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
         .model = &manager->model,
         .detach = claim->detach,
         .before_switch = claim->detach,
+        .held = claim->held,
         .named = claim->named,
         .n_named = claim->n_named,
         .groups = claim->groups,

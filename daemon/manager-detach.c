@@ -311,6 +311,16 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     return n;
 }
 
+static bool some_group_is_leased(const struct manager *manager,
+                                 const struct detachment *detachment) {
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        const struct group *group = model_group(&manager->model, detachment->members[i].group);
+        if (group && group->lease)
+            return true;
+    }
+    return false;
+}
+
 int manager_announce_reattach(struct manager *manager, struct detachment *detachment) {
     detachment->state = DETACHMENT_REATTACHING;
     if (manager->policy)
@@ -325,8 +335,9 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
                      bool unreset) {
     enum detachment_state before = detachment->state;
 
-    if (transaction_find(manager, detachment->id))
+    if (transaction_find(manager, detachment->id) || some_group_is_leased(manager, detachment))
         return -EBUSY;
+    manager_hold_groups(manager, detachment, false);
     detachment->state = way == WAY_BACK_PROBED ? DETACHMENT_REATTACHING : DETACHMENT_UNDOING;
     if (unreset)
         detachment->unreset = true;
@@ -367,7 +378,7 @@ static bool has_vf_in_use(const struct model *model, const struct group *group) 
 
 /* Whoever has the group now, or may be about to. */
 static enum reason reason_to_wait(struct manager *manager, const struct group *group) {
-    if (group->switching)
+    if (group->switching || group->held_for)
         return REASON_SWITCHING;
     if (group->lease)
         return group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED;
@@ -444,6 +455,7 @@ void manager_confirm_detach(struct manager *manager, const struct claim *claim) 
         if (!found[i]->pending || found[i]->uid != claim->caller.uid)
             continue;
         found[i]->pending = false;
+        manager_hold_groups(manager, found[i], false);
         int r = manager_save_detachment(manager, found[i]);
         if (r < 0)
             log_message(LOG_ERR, "State of switch %llu can not be written: %s; a restart would undo it.",

@@ -37,6 +37,7 @@ int manager_add_detachment(struct manager *manager, struct detachment *detachmen
 }
 
 void manager_drop_detachment(struct manager *manager, struct detachment *detachment) {
+    manager_hold_groups(manager, detachment, false);
     int r = state_remove_detachment(manager->state, detachment->id);
 
     if (r < 0)
@@ -140,6 +141,14 @@ void manager_split_detachment(struct manager *manager, struct detachment *detach
         log_message(LOG_ERR, "Records of groups that were detached together can not be written: %s.",
                     strerror(-r));
     manager_link_detachments(manager);
+}
+
+void manager_hold_groups(struct manager *manager, const struct detachment *detachment, bool hold) {
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        struct group *group = model_group(&manager->model, detachment->members[i].group);
+        if (group)
+            group->held_for = hold ? detachment->id : 0;
+    }
 }
 
 /* What is moved again is on the newer record, with what the older one knew of it. */

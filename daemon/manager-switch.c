@@ -223,6 +223,7 @@ static void end_detached(struct transaction *transaction) {
 
     record_end(manager, detachment, AUDIT_DETACHED, NULL, text ?: "Detached.");
     transaction_free(transaction);
+    manager_hold_groups(manager, detachment, detachment->pending);
     if (!detachment->pending)
         manager_split_detachment(manager, detachment);
     manager_link_detachments(manager);

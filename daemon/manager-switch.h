@@ -83,6 +83,8 @@ char *holders_describe(const struct holders *holders);
 
 /* Takes detachment over. 0 or -ENOMEM. */
 int manager_add_detachment(struct manager *manager, struct detachment *detachment);
+/* While its caller was not answered the groups are nobody else's. */
+void manager_hold_groups(struct manager *manager, const struct detachment *detachment, bool hold);
 void manager_take_over_members(struct manager *manager, const struct detachment *newer);
 /* One record a group, so that each can be given back alone. */
 void manager_split_detachment(struct manager *manager, struct detachment *detachment);

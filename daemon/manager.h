@@ -161,6 +161,7 @@ struct claim {
     uint64_t ttl; /* seconds; 0 without */
     bool detach;            /* switch drivers first */
     bool reattach;          /* … and back when the lease has ended */
+    uint64_t held;          /* the switch that moved the groups for this call; 0 */
     struct device **named;  /* targets that were named as devices */
     size_t n_named;
     const char *key, *comment; /* "" without */

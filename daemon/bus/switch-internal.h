@@ -9,6 +9,7 @@
 struct call_switch {
     uint64_t ids[DETACHMENTS_MAX]; /* under way */
     size_t n;
+    uint64_t held; /* the switch that moved something for this call; 0 */
     bool undoes; /* what is under way goes back if the call is given up */
     bool ended;  /* all of them */
     enum outcome outcome;

@@ -257,6 +257,7 @@ static int start_away(struct call *call, const struct claim *claim, const struct
     if (!id)
         return CALL_PROCEEDS;
     moving->undoes = true;
+    moving->held = id;
     for (size_t i = 0; i < claim->n_groups; i++)
         moving->moved[moving->n_moved++] = claim->groups[i]->id;
     call_follow_switch(call, id);
@@ -302,9 +303,10 @@ static bool every_target_was_looked_at(const struct claim *claim) {
     return true;
 }
 
-int call_detach(struct call *call, const struct claim *claim, uint64_t wait) {
+int call_detach(struct call *call, struct claim *claim, uint64_t wait) {
     _cleanup_(verdict_done) struct verdict verdict = {0};
 
+    claim->held = call->moving ? call->moving->held : 0;
     if (call->moving && (call->moving->n || call->moving->ended))
         return follow_away(call);
     call_set_deadline(call, wait);

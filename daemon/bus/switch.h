@@ -18,7 +18,7 @@ int call_survey(struct call *call, const struct claim *claim, bool for_switch);
 /* Moves the claim's groups to userspace, if any member of them has to: they are judged, and refused, as
  * the claim itself would be. CALL_PROCEEDS when it is done. wait: seconds that what stands in the way is
  * waited for. */
-int call_detach(struct call *call, const struct claim *claim, uint64_t wait);
+int call_detach(struct call *call, struct claim *claim, uint64_t wait);
 /* Judges a claim that is only planned, and answers what speaks against it. CALL_PROCEEDS if nothing does. */
 int call_judge(struct call *call, const struct claim *claim, struct verdict *verdict);
 /* Waits for what call->deadline, or the usual one, is the limit of: time_is_over is set then. */

@@ -43,6 +43,7 @@ struct group {
     struct device *members; /* by device::next_member, sorted by path */
     size_t n_members;
     struct lease *lease; /* active or draining; NULL if none */
+    uint64_t held_for;   /* the switch that has moved it for a call that is not answered yet; 0 */
     unsigned switching;  /* transactions that move members of it right now */
     bool reserve_checked; /* whether policy keeps it for userspace */
     unsigned repairs;    /* of its node since the last tick */

@@ -237,7 +237,7 @@ static void judge_members(struct court *court, const struct group *group) {
 }
 
 static void judge_owner(struct court *court, const struct group *group) {
-    if (group->switching)
+    if (group->switching || (group->held_for && group->held_for != court->request->held))
         find_block(court, REASON_SWITCHING, group, NULL);
     if (group->lease)
         find_block(court,

@@ -292,10 +292,17 @@ char *manager_undo_detach(struct manager *manager, uint64_t id, const char *why)
 
 /* ---- back */
 
-static bool concerns(const struct claim *claim, const struct detachment *detachment) {
-    for (size_t i = 0; i < claim->n_groups; i++)
-        if (detachment_has_group(detachment, claim->groups[i]->id))
-            return true;
+/* By its devices, as long as they are there: a group's number may have changed, or be another's now. */
+static bool concerns(const struct manager *manager, const struct claim *claim,
+                     const struct detachment *detachment) {
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        const struct detachment_member *member = &detachment->members[i];
+        const struct device *device = model_device(&manager->model, member->path);
+        uint32_t id = device && device->group ? device->group->id : member->group;
+        for (size_t j = 0; j < claim->n_groups; j++)
+            if (claim->groups[j]->id == id)
+                return true;
+    }
     return false;
 }
 
@@ -305,7 +312,7 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     size_t n = 0;
 
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        if (n < DETACHMENTS_MAX && concerns(claim, detachment))
+        if (n < DETACHMENTS_MAX && concerns(manager, claim, detachment))
             ret[n++] = detachment;
     }
     return n;

@@ -32,6 +32,7 @@ BUS_TESTS = \
 	%D%/detach-faults.sh \
 	%D%/detach-hangs.sh \
 	%D%/detach-kill.sh \
+	%D%/detach-odd.sh \
 	%D%/detach.sh \
 	%D%/fd.sh \
 	%D%/full-disk.sh \

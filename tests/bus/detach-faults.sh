@@ -12,7 +12,7 @@ start
 learn
 
 # ---- Each write fails
-for ((n = 1; n <= away; n++)); do
+for ((n = first; n <= away; n += SWITCH_STRIDE)); do
     failures=$(events switch-failed 10)
     fakectl writes clear
     fakectl write-fault $n EROFS
@@ -31,7 +31,7 @@ for ((n = 1; n <= away; n++)); do
     settled "away, write $n"
     is "away, write $n: on record once" "$(events switch-failed 10)" $((failures + 1))
 done
-for ((n = 1; n <= back; n++)); do
+for ((n = first; n <= back; n += SWITCH_STRIDE)); do
     call alice Detach "$targets" > /dev/null
     fakectl writes clear
     fakectl write-fault $n EROFS

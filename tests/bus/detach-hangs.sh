@@ -27,7 +27,7 @@ hangs_at() {
     in_background call call alice Detach "$targets" wait t 1
     within something_hangs
 }
-for ((n = 1; n <= away; n++)); do
+for ((n = first; n <= away; n += SWITCH_STRIDE)); do
     hangs_at $n
     what=$(fakectl writes | grep hangs)
     answers "hanging write $n ($what)"
@@ -40,7 +40,7 @@ for ((n = 1; n <= away; n++)); do
 done
 
 # ---- And of the way back
-for ((n = 1; n <= back; n += 2)); do
+for ((n = first; n <= back; n += SWITCH_STRIDE + 1)); do
     call alice Detach "$targets" > /dev/null
     fakectl writes clear
     fakectl write-hang $n
@@ -55,23 +55,25 @@ for ((n = 1; n <= back; n += 2)); do
 done
 
 # ---- Without being told to, it waits for less than 20 s
-asked=$SECONDS
-hangs_in_probe() {
-    fakectl writes clear
-    fakectl write-hang 1 '*/drivers_probe'
-    in_background call call alice Detach "$targets"
-    within something_hangs
-}
-hangs_in_probe
-for ((i = 0; i < 25; i++)); do
-    ended call && break
-    sleep 1
-done
-works "without wait it gives up" ended call
-[ $((SECONDS - asked)) -le 20 ] && pass "within 20 s" || fail "within 20 s" "$((SECONDS - asked)) s"
-like "and says for what it waits" "$(cat /run/call.said)" "bind of device 0000:"
-fakectl release
-settled "without wait"
+if [ "$SWITCH_STRIDE" = 1 ]; then
+    asked=$SECONDS
+    hangs_in_probe() {
+        fakectl writes clear
+        fakectl write-hang 1 '*/drivers_probe'
+        in_background call call alice Detach "$targets"
+        within something_hangs
+    }
+    hangs_in_probe
+    for ((i = 0; i < 25; i++)); do
+        ended call && break
+        sleep 1
+    done
+    works "without wait it gives up" ended call
+    [ $((SECONDS - asked)) -le 20 ] && pass "within 20 s" || fail "within 20 s" "$((SECONDS - asked)) s"
+    like "and says for what it waits" "$(cat /run/call.said)" "bind of device 0000:"
+    fakectl release
+    settled "without wait"
+fi
 
 # ---- It waits as long as it is told to
 fakectl writes clear
@@ -109,7 +111,7 @@ for kernel in 6.1 6.12; do
 done
 fakectl kernel 6.1
 # On 6.1 other writes can hang too, behind somebody who has the device's lock.
-for ((n = 1; n <= away; n += 3)); do
+for ((n = first; n <= away; n += SWITCH_STRIDE + 2)); do
     hangs_at $n
     works "$n: kill" service kill
     works "$n: start" service start

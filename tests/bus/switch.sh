@@ -73,9 +73,12 @@ not_switching() {
     for group; do [[ $(reason_of alice "$group") != *switching ]] || return 1; done
 }
 
-# For the tests of writes that fail or hang: $targets, what is written there and back ($away, $back writes),
+# For the tests of writes that fail or hang, of which SWITCH_STRIDE takes every so many: $targets, what is written there and back ($away, $back writes),
 # what is then ($moved), and before ($before).
+: "${SWITCH_STRIDE:=1}"
 learn() {
+    first=$((RANDOM % SWITCH_STRIDE + 1))
+    echo "# SWITCH_STRIDE=$SWITCH_STRIDE, from $first"
     targets="10 14"
     before=$(snapshot)
     fakectl writes clear

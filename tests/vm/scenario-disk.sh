@@ -33,7 +33,8 @@ unshare --mount --propagation private bash -c \
 elsewhere=$!
 wait_for 10 test -s /tmp/elsewhere
 check_not "a mount in another namespace is not in ours" findmnt "$node"
-stays "a disk that is mounted only there" "$multipath_disk" held "$name"
+stays "a disk that is mounted only there" "$multipath_disk" mounted "$name"
+like "naming who sees it" "$(finding_text "$multipath_disk" mounted)" "*$elsewhere*"
 kill "$elsewhere"
 wait "$elsewhere" 2> /dev/null
 

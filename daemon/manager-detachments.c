@@ -22,6 +22,7 @@ void manager_link_detachments(struct manager *manager) {
     HASH_ITER(by_id, manager->detachments, detachment, next) {
         for (size_t i = 0; i < detachment->n_members; i++) {
             struct device *device = model_device(&manager->model, detachment->members[i].path);
+            detachment->members[i].uid = detachment->uid;
             if (device)
                 device->detached = &detachment->members[i];
         }
@@ -277,6 +278,18 @@ static void forget_gone_members(struct manager *manager, struct detachment *deta
     }
 }
 
+bool manager_tidy_detachment(struct manager *manager, struct detachment *detachment) {
+    size_t before = detachment->n_members;
+
+    forget_gone_members(manager, detachment);
+    if (detachment->n_members && detachment->n_members != before)
+        (void)manager_save_detachment(manager, detachment);
+    if (detachment->n_members)
+        return true;
+    manager_drop_detachment(manager, detachment);
+    return false;
+}
+
 static void go_on_after_crash(struct manager *manager, struct detachment *detachment) {
     bool reattaching = detachment->state == DETACHMENT_REATTACHING;
     struct transaction *transaction = transaction_new(manager, detachment);
@@ -301,22 +314,19 @@ static void go_on_after_crash(struct manager *manager, struct detachment *detach
     transaction_go_on(transaction);
 }
 
-/* A lease that is on disk was granted: what was moved for it is its claimant's, answered or not. */
+/* A lease that is on disk was granted: what was moved for it stays, answered or not. */
 static bool is_leased(struct manager *manager, const struct detachment *detachment) {
     for (size_t i = 0; i < detachment->n_members; i++) {
         const struct group *group = model_group(&manager->model, detachment->members[i].group);
-        if (group && group->lease && group->lease->claimant == detachment->uid)
+        if (group && group->lease)
             return true;
     }
     return false;
 }
 
 static void recover_detachment(struct manager *manager, struct detachment *detachment) {
-    forget_gone_members(manager, detachment);
-    if (!detachment->n_members) {
-        manager_drop_detachment(manager, detachment);
+    if (!manager_tidy_detachment(manager, detachment))
         return;
-    }
     if (detachment->pending && is_leased(manager, detachment)) {
         detachment->pending = false;
         (void)manager_save_detachment(manager, detachment);

@@ -55,7 +55,7 @@ static bool is_leased(const struct group *group, const struct device *device) {
 static bool wants_pin(const struct device *device) {
     const struct group *group = device->group;
 
-    if (!group || device->detached || group->switching)
+    if (!group || device->detached || device->guard_failed || group->switching)
         return false;
     if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
         return false;
@@ -179,7 +179,35 @@ void manager_end_guard(struct manager *manager, const struct group *group) {
     if (group_is_detached(group))
         return;
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        if (detachment->guard && detachment_has_group(detachment, group->id))
+        if (detachment->guard && !detachment->stuck && detachment_has_group(detachment, group->id))
             (void)manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
+    }
+}
+
+void manager_note_guard_failed(struct manager *manager, struct detachment *detachment) {
+    detachment->stuck = true;
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        struct device *device = model_device(&manager->model, detachment->members[i].path);
+        if (device)
+            device->guard_failed = true;
+    }
+}
+
+void manager_guard_again(struct manager *manager) {
+    struct detachment *detachment, *next;
+    bool stuck = false;
+
+    HASH_ITER(by_id, manager->detachments, detachment, next) {
+        stuck = stuck || detachment->stuck;
+        detachment->stuck = false;
+    }
+    for (struct group *group = stuck ? manager->model.groups : NULL; group; group = group->by_id.next)
+        if (!group->lease)
+            manager_end_guard(manager, group);
+    for (struct device *device = manager->model.devices; device; device = device->by_path.next) {
+        if (!device->guard_failed)
+            continue;
+        device->guard_failed = false;
+        manager_guard(manager, device);
     }
 }

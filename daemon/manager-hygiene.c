@@ -159,6 +159,8 @@ void manager_note_clean(struct manager *manager, const char *path) {
 
 /* ---- cleaning */
 
+/* The manager's own: a reset that is under way goes on when whoever asked for it has left, and nobody is
+ * granted the groups meanwhile. */
 struct manager_cleaning {
     struct manager *manager;
     struct cleaning_device {
@@ -169,8 +171,9 @@ struct manager_cleaning {
     size_t n, running;
     uint32_t groups[CLAIM_GROUPS_MAX]; /* nobody else's meanwhile */
     size_t n_groups;
-    manager_surveyed *done;
+    manager_surveyed *done; /* NULL: nobody waits */
     void *userdata;
+    struct manager_cleaning *next; /* manager::cleanings */
 };
 
 static bool needs_cleaning(const struct claim *claim, const struct device *device) {
@@ -206,6 +209,8 @@ static void note_failed(struct manager *manager, const char *path, int error) {
                 device->soiled_by, strerror(-error));
 }
 
+static struct manager_cleaning *cleaning_free(struct manager_cleaning *cleaning);
+
 static void on_clean(int result, const char *output, size_t size, void *userdata) {
     struct cleaning_device *device = userdata;
     struct manager_cleaning *cleaning = device->cleaning;
@@ -219,8 +224,9 @@ static void on_clean(int result, const char *output, size_t size, void *userdata
         return;
     manager_surveyed *done = cleaning->done;
     void *data = cleaning->userdata;
-    manager_cleaning_free(cleaning);
-    done(0, data);
+    cleaning_free(cleaning);
+    if (done)
+        done(0, data);
 }
 
 static void mark_groups(struct manager_cleaning *cleaning, bool cleaned) {
@@ -233,9 +239,14 @@ static void mark_groups(struct manager_cleaning *cleaning, bool cleaned) {
     }
 }
 
-struct manager_cleaning *manager_cleaning_free(struct manager_cleaning *cleaning) {
+static struct manager_cleaning *cleaning_free(struct manager_cleaning *cleaning) {
     if (!cleaning)
         return NULL;
+    for (struct manager_cleaning **at = &cleaning->manager->cleanings; *at; at = &(*at)->next)
+        if (*at == cleaning) {
+            *at = cleaning->next;
+            break;
+        }
     mark_groups(cleaning, false);
     for (size_t i = 0; i < cleaning->n; i++) {
         worker_free(cleaning->devices[i].worker);
@@ -245,7 +256,17 @@ struct manager_cleaning *manager_cleaning_free(struct manager_cleaning *cleaning
     free(cleaning);
     return NULL;
 }
-DEFINE_CLEANUP(struct manager_cleaning *, manager_cleaning_free)
+DEFINE_CLEANUP(struct manager_cleaning *, cleaning_free)
+
+void manager_abandon_cleaning(struct manager_cleaning *cleaning) {
+    if (cleaning)
+        cleaning->done = NULL;
+}
+
+void manager_free_cleanings(struct manager *manager) {
+    while (manager->cleanings)
+        cleaning_free(manager->cleanings);
+}
 
 static int start_cleaning(struct manager_cleaning *cleaning, const struct device *device) {
     struct cleaning_device *added = &cleaning->devices[cleaning->n++];
@@ -253,14 +274,14 @@ static int start_cleaning(struct manager_cleaning *cleaning, const struct device
     *added = (struct cleaning_device){.cleaning = cleaning, .path = strdup(device->path)};
     if (!added->path)
         return -ENOMEM;
-    int r = worker_start(cleaning->manager->loop, clean, on_clean, added, &added->worker);
+    int r = worker_start_unlimited(cleaning->manager->loop, clean, on_clean, added, &added->worker);
     cleaning->running += r >= 0;
     return r;
 }
 
 int manager_clean(struct manager *manager, const struct claim *claim, manager_surveyed *done,
                   void *userdata, struct manager_cleaning **ret) {
-    _cleanup_(manager_cleaning_freep) struct manager_cleaning *cleaning =
+    _cleanup_(cleaning_freep) struct manager_cleaning *cleaning =
         calloc(1, sizeof(*cleaning));
     size_t room = 0;
 
@@ -285,6 +306,8 @@ int manager_clean(struct manager *manager, const struct claim *claim, manager_su
     for (size_t i = 0; i < claim->n_groups; i++)
         cleaning->groups[cleaning->n_groups++] = claim->groups[i]->id;
     mark_groups(cleaning, true);
+    cleaning->next = manager->cleanings;
+    manager->cleanings = cleaning;
     *ret = TAKE_POINTER(cleaning);
     return 0;
 }

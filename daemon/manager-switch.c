@@ -104,12 +104,12 @@ void manager_free_transactions(struct manager *manager) {
 
 /* ---- what it has come to */
 
-static void save_or_complain(struct transaction *transaction) {
-    int r = manager_save_detachment(transaction->manager, transaction->detachment);
+static void save_or_complain(struct manager *manager, struct detachment *detachment) {
+    int r = manager_save_detachment(manager, detachment);
 
     if (r < 0)
         log_message(LOG_ERR, "State of switch %llu can not be written: %s.",
-                    (unsigned long long)transaction->id, strerror(-r));
+                    (unsigned long long)detachment->id, strerror(-r));
 }
 
 void transaction_fail(struct transaction *transaction, enum outcome outcome, const char *format,
@@ -128,7 +128,7 @@ void transaction_fail(struct transaction *transaction, enum outcome outcome, con
     transaction->returns = true;
     transaction->way = WAY_BACK_EXACT;
     transaction->detachment->state = DETACHMENT_UNDOING;
-    save_or_complain(transaction);
+    save_or_complain(transaction->manager, transaction->detachment);
 }
 
 /* The kernel may have more to say than that each link is right: a device that joined meanwhile. */
@@ -224,7 +224,7 @@ static void end_detached(struct transaction *transaction) {
     record_end(manager, detachment, AUDIT_DETACHED, NULL, text ?: "Detached.");
     transaction_free(transaction);
     manager_hold_groups(manager, detachment, detachment->pending);
-    if (!detachment->pending)
+    if (manager_tidy_detachment(manager, detachment) && !detachment->pending)
         manager_split_detachment(manager, detachment);
     manager_link_detachments(manager);
     guard_groups(manager, numbers, n);
@@ -270,6 +270,8 @@ static void end_returned(struct transaction *transaction) {
     _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
 
     refresh_groups(transaction);
+    if (detachment->guard && transaction->failure)
+        manager_note_guard_failed(manager, detachment);
     bool complete = true;
     for (size_t i = 0; i < transaction->n_runs; i++)
         complete = complete && transaction->runs[i].state == RUN_BACK;
@@ -280,12 +282,11 @@ static void end_returned(struct transaction *transaction) {
     mark_groups(transaction, false);
     forget_returned(transaction);
     detachment->state = DETACHMENT_DETACHED;
+    detachment->pending = false;
     mark_groups(transaction, true); /* of those that are left: freeing takes them back */
-    if (detachment->n_members)
-        save_or_complain(transaction);
     transaction_free(transaction);
-    if (!detachment->n_members)
-        manager_drop_detachment(manager, detachment);
+    if (manager_tidy_detachment(manager, detachment))
+        save_or_complain(manager, detachment);
     manager_link_detachments(manager);
     guard_groups(manager, numbers, n);
     tell(manager, id, outcome, text ?: "");

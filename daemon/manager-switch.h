@@ -85,6 +85,10 @@ char *holders_describe(const struct holders *holders);
 int manager_add_detachment(struct manager *manager, struct detachment *detachment);
 /* While its caller was not answered the groups are nobody else's. */
 void manager_hold_groups(struct manager *manager, const struct detachment *detachment, bool hold);
+/* Forgets members that are gone by now. False: there are none left, and the record is freed. */
+bool manager_tidy_detachment(struct manager *manager, struct detachment *detachment);
+/* A pin that could not be set, or not be taken away: tried again with the tick, not at once. */
+void manager_note_guard_failed(struct manager *manager, struct detachment *detachment);
 void manager_take_over_members(struct manager *manager, const struct detachment *newer);
 /* One record a group, so that each can be given back alone. */
 void manager_split_detachment(struct manager *manager, struct detachment *detachment);

@@ -63,6 +63,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     }
     manager->tick_passed = manager_refresh_members(manager) >= 0;
     manager_check_iommu_node(manager);
+    manager_guard_again(manager);
     for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
         if (lease->state == LEASE_ACTIVE)
             manager_sample_opens(manager, lease);
@@ -290,6 +291,7 @@ struct manager *manager_free(struct manager *manager) {
     manager_cancel_policy_load(manager);
     worker_free(manager->symbols);
     manager_free_drains(manager);
+    manager_free_cleanings(manager);
     manager_free_guards(manager);
     manager_free_reservations(manager);
     manager_free_usage(manager);

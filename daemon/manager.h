@@ -82,6 +82,7 @@ struct manager {
     struct detachment *detachments;   /* what was moved, by id */
     struct transaction *transactions; /* what is being moved, by id */
     struct reservation *reservations; /* looks at groups that policy keeps for userspace */
+    struct manager_cleaning *cleanings; /* resets between two users */
     struct worker *vfs_worker; /* keeps host drivers from VFs that policy reserves */
     struct guard *guards; /* looks at devices that joined a group */
     struct usage *usage;  /* NULL before manager_start_usage */
@@ -357,6 +358,8 @@ void manager_free_reservations(struct manager *manager);
 void manager_guard(struct manager *manager, struct device *device);
 /* A lease of the group has ended: what was pinned beside it is not any more. */
 void manager_end_guard(struct manager *manager, const struct group *group);
+/* What failed is tried again, with the tick. */
+void manager_guard_again(struct manager *manager);
 void manager_free_guards(struct manager *manager);
 
 /* ---- switching drivers (manager-detach.c, manager-switch.c) */
@@ -429,7 +432,9 @@ bool manager_needs_cleaning(const struct claim *claim);
 struct manager_cleaning;
 int manager_clean(struct manager *manager, const struct claim *claim, manager_surveyed *done,
                   void *userdata, struct manager_cleaning **ret);
-struct manager_cleaning *manager_cleaning_free(struct manager_cleaning *cleaning);
+/* Whoever asked has left: done is not called; the reset goes on, and the groups are nobody's meanwhile. */
+void manager_abandon_cleaning(struct manager_cleaning *cleaning);
+void manager_free_cleanings(struct manager *manager);
 
 /* ---- recovery (manager-recovery.c) */
 

@@ -20,7 +20,7 @@ static void call_free(struct call *call) {
     sd_bus_slot_unref(call->question);
     worker_free(call->worker);
     manager_survey_free(call->survey);
-    manager_cleaning_free(call->cleaning);
+    manager_abandon_cleaning(call->cleaning);
     manager_openers_free(call->looking);
     free(call->openers);
     call_end_switch(call);

@@ -41,6 +41,7 @@ struct detachment_member {
     char *driver;   /* the host driver before; "" for none */
     char *override; /* before; "" for none; NULL where the bus has no overrides */
     char *target;   /* the VFIO driver; "" for the others */
+    uid_t uid;      /* the record's, while it is linked to a device; not on disk */
     int vfs;        /* of a PF before; -1 for another device */
     int autoprobe;
 };
@@ -52,6 +53,7 @@ struct detachment {
     char *rule;    /* that allowed it; "" for the guard */
     bool pending;  /* its caller has not been answered yet: undone after a crash, too */
     bool unreset;  /* what can not be reset goes back as it is */
+    bool stuck;    /* of a guard: its way back failed since the last tick; not on disk */
     bool guard;    /* pins only, beside a lease; they go with it */
     enum detachment_state state;
     struct detachment_member *members;

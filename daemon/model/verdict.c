@@ -354,13 +354,19 @@ static void judge_requirements(struct court *court, const struct group *group) {
             find_block(court, REASON_NO_RESET, group, member);
 }
 
-/* The lease of somebody else who has the device's group. */
+/* Somebody else has the device's group, or is about to. */
 static bool is_anothers(const struct court *court, const struct device *device) {
     const struct group *group = device ? device->group : NULL;
+    uid_t caller = court->request->caller.uid;
 
     if (!group)
         return false;
-    return group->lease ? group->lease->claimant != court->request->caller.uid : group->open;
+    if (group->switching || group->held_for)
+        return true;
+    if (group->lease)
+        return group->lease->claimant != caller;
+    bool moved = device->detached && device->detached->move == MOVE_TO_USER;
+    return group->open || (moved && device->detached->uid != caller);
 }
 
 /* Whoever drives a PF can look into its VFs, and whoever takes it away breaks them. */

@@ -294,6 +294,7 @@ struct bus *bus_free(struct bus *bus) {
     disconnect(bus, true);
     ev_timer_stop(bus->loop, &bus->reconnect);
     ev_prepare_stop(bus->loop, &bus->prepare);
+    free(bus->last_switch_text);
     free(bus);
     return NULL;
 }

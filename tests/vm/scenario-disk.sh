@@ -38,7 +38,7 @@ like "naming who sees it" "$(finding_text "$multipath_disk" mounted)" "*$elsewhe
 kill "$elsewhere"
 wait "$elsewhere" 2> /dev/null
 
-tail -f "$node" > /dev/null &
+(exec 3< "$node"; exec sleep 300) &
 reader=$!
 stays "a disk that a process has open" "$multipath_disk" open-node "$node"
 like "naming the process" "$(finding_text "$multipath_disk" open-node)" "*$reader*"

@@ -96,10 +96,10 @@ rejoin() { # the joiner comes back; counts how often e1000 got there first
     ! kernel_says "e1000 $joiner" || first_driver=$((first_driver + 1))
 }
 rejoin
-claim alice "$slot"
-worked "the group is leased"
 echo 1 > "$(device_path "$joiner")/remove"
-check "a function is removed from the leased group" wait_for 10 is_listed "$shared" count 2
+check "it is removed again" wait_for 10 is_listed "$shared" count 2
+claim alice "$slot"
+worked "the rest is leased"
 rejoin
 check "that is a Conflict" wait_for 10 has_signals Conflict 1
 release alice "$lease"

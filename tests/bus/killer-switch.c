@@ -123,12 +123,19 @@ static int groups_away(const char *text) {
     return n;
 }
 
+/* Each group that is away is on record, alone or, if the daemon was killed then, with the other. */
+static bool is_on_record(int gone) {
+    int n = (int) records();
+
+    return gone >= 0 && n <= gone && (n > 0) == (gone > 0);
+}
+
 /* Until it has come to an end; what it is then is in text. */
 static bool settle(char *text, const char *where) {
     for (int i = 0; i < PATIENCE / 10; i++) {
         if (drivers(text) != 0)
             return false;
-        if (groups_away(text) == (int) records() && switching() == 0)
+        if (is_on_record(groups_away(text)) && switching() == 0)
             return true;
         usleep(10 * 1000);
     }

@@ -233,6 +233,20 @@ static void uncount_vfs(struct model *model, const struct device *device) {
     model->n_vfs -= device->physfn != NULL;
 }
 
+/* The kernel tells of a VF before it links it to its PF, so the first reading may have missed that. */
+static int set_late_physfn(struct model *model, struct device *device, const struct device_facts *facts) {
+    if (device->physfn || !facts->physfn)
+        return 0;
+    device->physfn = strdup(facts->physfn);
+    if (!device->physfn)
+        return -ENOMEM;
+    struct device *pf = model_device(model, device->physfn);
+    if (pf)
+        pf->n_vfs++;
+    model->n_vfs++;
+    return 0;
+}
+
 static int add_device(struct model *model, const struct device_facts *facts, struct device **ret) {
     _cleanup_(device_freep) struct device *device = calloc(1, sizeof(*device));
 
@@ -307,6 +321,8 @@ int model_update_device(struct model *model, const struct device_facts *facts,
     bool added = !device;
     if (added)
         r = add_device(model, facts, &device);
+    if (r >= 0)
+        r = set_late_physfn(model, device, facts);
     if (r >= 0)
         r = set_state(model, device, facts);
     if (r >= 0)

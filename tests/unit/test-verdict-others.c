@@ -42,6 +42,21 @@ START_TEST(test_pf_owned) {
 }
 END_TEST
 
+/* The kernel links a VF to its PF only after it has told of it. */
+START_TEST(test_pf_is_known_late) {
+    set_up_functions();
+    put_nic(&scene.model, PCI("04.0"), "vfio-pci", 8);
+    put_function(PCI("05.1"), NULL, 7);
+    scene.owner.claimant = ALICE;
+    model_set_lease(&scene.model, model_group(&scene.model, 8), &scene.owner);
+    assert_blocks("");
+    put_function(PCI("05.1"), PCI("04.0"), 7);
+    put_function(PCI("05.1"), PCI("04.0"), 7);
+    assert_blocks("pf-owned/05.1");
+    ck_assert_uint_eq(model_device(&scene.model, PCI("04.0"))->n_vfs, 1);
+}
+END_TEST
+
 START_TEST(test_vfs_in_use) {
     set_up_functions();
     put_function(PCI("05.1"), PCI("05.0"), 8);
@@ -160,6 +175,7 @@ int main(void) {
 
     tcase_add_checked_fixture(all, set_up_model, tear_down);
     tcase_add_test(all, test_pf_owned);
+    tcase_add_test(all, test_pf_is_known_late);
     tcase_add_test(all, test_vfs_in_use);
     tcase_add_test(all, test_vfs_in_use_with_detach);
     tcase_add_test(all, test_not_reset);

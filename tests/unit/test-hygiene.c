@@ -237,8 +237,8 @@ START_TEST(test_nothing_to_clean_with) {
 }
 END_TEST
 
-/* The caller goes in the middle of it: the group is free again, and as dirty as before. */
-START_TEST(test_given_up) {
+/* The asker goes in the middle of it: the reset goes on, and the group is nobody's before it has ended. */
+START_TEST(test_abandoned) {
     struct manager_cleaning *cleaning;
     struct group *group;
 
@@ -247,10 +247,15 @@ START_TEST(test_given_up) {
     ck_assert_int_eq(mkfifoat(tree.fd, below_device(5, "reset"), 0600), 0);
     struct claim claim = claim_by(900, &group);
     ck_assert_int_eq(manager_clean(manager, &claim, on_cleaned, &cleaned, &cleaning), 0);
-    manager_cleaning_free(cleaning);
-    ck_assert_int_eq(cleaned, 1);
-    ck_assert_uint_eq(group->switching, 0);
+    manager_abandon_cleaning(cleaning);
+    ck_assert_uint_eq(group->switching, 1);
     ck_assert_uint_eq(device_of(5)->soiled_by, 1000);
+    int fd = openat(tree.fd, below_device(5, "reset"), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    while (group->switching)
+        ev_run(loop, EVRUN_ONCE);
+    close(fd);
+    ck_assert_int_eq(cleaned, 1); /* nobody was told */
+    ck_assert_uint_eq(device_of(5)->soiled_by, UID_NONE);
 }
 END_TEST
 
@@ -271,7 +276,7 @@ int main(void) {
     tcase_add_test(all, test_clean);
     tcase_add_test(all, test_clean_fails);
     tcase_add_test(all, test_nothing_to_clean_with);
-    tcase_add_test(all, test_given_up);
+    tcase_add_test(all, test_abandoned);
     suite_add_tcase(suite, all);
     return tree_main(suite);
 }

@@ -33,6 +33,7 @@ BUS_TESTS = \
 	%D%/detach-hangs.sh \
 	%D%/detach-kill.sh \
 	%D%/detach-odd.sh \
+	%D%/detach-others.sh \
 	%D%/detach.sh \
 	%D%/fd.sh \
 	%D%/full-disk.sh \

@@ -337,7 +337,7 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         if (!verdict.grantable)
             return manager_refuse_by_verdict(manager, claim, &request, &verdict, refusal);
         claim->interface = verdict_interface(&request);
-        if (!nodes_are_settled(manager, claim))
+        if (!nodes_are_settled(manager, claim) || manager_needs_cleaning(claim))
             return -EAGAIN;
         r = ask_kernel(manager, claim, refusal);
         if (r == OUTCOME_OK)

@@ -318,11 +318,25 @@ size_t manager_find_detachments(const struct manager *manager, const struct clai
     return n;
 }
 
-static bool some_group_is_leased(const struct manager *manager,
+static bool is_in_use(const struct group *group) {
+    return group && (group->switching || group->lease || group->open);
+}
+
+/* A VF goes with its PF's driver. */
+static bool has_vf_in_use(const struct model *model, const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        for (const struct device *vf = member->n_vfs ? model->devices : NULL; vf;
+             vf = vf->by_path.next)
+            if (string_equal(vf->physfn, member->path) && is_in_use(vf->group))
+                return true;
+    return false;
+}
+
+static bool some_group_is_in_use(const struct manager *manager,
                                  const struct detachment *detachment) {
     for (size_t i = 0; i < detachment->n_members; i++) {
         const struct group *group = model_group(&manager->model, detachment->members[i].group);
-        if (group && group->lease)
+        if (group && (group->lease || has_vf_in_use(&manager->model, group)))
             return true;
     }
     return false;
@@ -342,7 +356,7 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
                      bool unreset) {
     enum detachment_state before = detachment->state;
 
-    if (transaction_find(manager, detachment->id) || some_group_is_leased(manager, detachment))
+    if (transaction_find(manager, detachment->id) || some_group_is_in_use(manager, detachment))
         return -EBUSY;
     manager_hold_groups(manager, detachment, false);
     detachment->state = way == WAY_BACK_PROBED ? DETACHMENT_REATTACHING : DETACHMENT_UNDOING;
@@ -367,20 +381,6 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
     }
     transaction_go_on(transaction);
     return 0;
-}
-
-static bool is_in_use(const struct group *group) {
-    return group && (group->switching || group->lease || group->open);
-}
-
-/* A VF goes with its PF's driver. */
-static bool has_vf_in_use(const struct model *model, const struct group *group) {
-    for (const struct device *member = group->members; member; member = member->next_member)
-        for (const struct device *vf = member->n_vfs ? model->devices : NULL; vf;
-             vf = vf->by_path.next)
-            if (string_equal(vf->physfn, member->path) && is_in_use(vf->group))
-                return true;
-    return false;
 }
 
 /* Whoever has the group now, or may be about to. */

@@ -212,8 +212,10 @@ void manager_note_removed(struct manager *manager, const char *path) {
 
 /* Between unbind and bind, and while a lease of it drains, a device has no driver for a moment. */
 static bool was_moved(const struct detachment_member *member, const struct device *device) {
-    if (!device->driver || !*member->target)
+    if (!device->driver)
         return false;
+    if (!*member->target)
+        return device->role == ROLE_KERNEL; /* a pin that somebody has lifted */
     return !string_equal(device->driver, member->target) && device->role != ROLE_USER;
 }
 
@@ -224,6 +226,7 @@ void manager_check_detached(struct manager *manager, struct device *device) {
     if (!detachment || transaction_find(manager, detachment->id) || !was_moved(member, device))
         return;
     _cleanup_(freep) char *why = string_format("was bound to %s by somebody else", device->driver);
+    device->moved_by_hand = true;
     forget_member(manager, detachment, (struct detachment_member *)member, why ?: "was moved");
     struct lease *lease = device->group ? device->group->lease : NULL;
     if (lease && lease->state == LEASE_ACTIVE)

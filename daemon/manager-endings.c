@@ -3,6 +3,7 @@
  * nobody has the groups open any more: record, and the state removed. */
 #include "manager.h"
 
+#include <errno.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -45,22 +46,35 @@ static void announce_return(struct manager *manager, const struct lease *lease) 
     }
 }
 
-/* The groups of an ended lease that asked for it go back to their host drivers. */
+static void give_back_record(struct manager *manager, const struct lease *lease, uint64_t id) {
+    struct detachment *detachment = manager_find_detachment(manager, id);
+
+    if (!detachment || (detachment->uid != lease->claimant && !detachment->guard))
+        return; /* theirs to give back who detached it */
+    int r = manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
+    if (r < 0 && r != -EBUSY)
+        log_message(LOG_ERR, "What lease %llu was granted can not be given back: %s.",
+                    (unsigned long long)lease->id, strerror(-r));
+}
+
+/* The groups of an ended lease that asked for it go back to their host drivers. By number: one that ends
+ * at once may take another record with it. */
 static void give_back(struct manager *manager, const struct lease *lease) {
+    struct detachment *found[DETACHMENTS_MAX];
+    struct group *groups[CLAIM_GROUPS_MAX];
+    struct claim claim = {.groups = groups};
+    uint64_t ids[DETACHMENTS_MAX];
+
     for (size_t i = 0; i < lease->n_groups; i++) {
         struct group *group = model_group(&manager->model, lease->groups[i].id);
-        struct detachment *found[DETACHMENTS_MAX];
-        struct claim claim = {.groups = &group, .n_groups = group && !lease->groups[i].lost};
-        size_t n = manager_find_detachments(manager, &claim, found);
-        for (size_t j = 0; j < n; j++) {
-            if (found[j]->uid != lease->claimant && !found[j]->guard)
-                continue; /* theirs to give back who detached it */
-            int r = manager_reattach(manager, found[j], WAY_BACK_PROBED, false);
-            if (r < 0)
-                log_message(LOG_ERR, "Group %u can not be given back: %s.", lease->groups[i].id,
-                            strerror(-r));
-        }
+        if (group && !lease->groups[i].lost)
+            groups[claim.n_groups++] = group;
     }
+    size_t n = manager_find_detachments(manager, &claim, found);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = found[i]->id;
+    for (size_t i = 0; i < n; i++)
+        give_back_record(manager, lease, ids[i]);
 }
 
 void manager_finish_lease(struct manager *manager, struct lease *lease) {

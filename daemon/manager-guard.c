@@ -36,6 +36,14 @@ void manager_free_guards(struct manager *manager) {
         free_guard(manager->guards);
 }
 
+/* It is on record as userspace's, whether or not a VFIO driver has it right now. */
+static bool group_is_on_record(const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->detached && member->detached->move == MOVE_TO_USER)
+            return true;
+    return false;
+}
+
 static bool group_is_detached(const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member)
         if (member->detached && member->detached->move == MOVE_TO_USER && member->role == ROLE_USER)
@@ -55,7 +63,8 @@ static bool is_leased(const struct group *group, const struct device *device) {
 static bool wants_pin(const struct device *device) {
     const struct group *group = device->group;
 
-    if (!group || device->detached || device->guard_failed || group->switching)
+    if (!group || device->detached || device->guard_failed ||
+        device->moved_by_hand || group->switching)
         return false;
     if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
         return false;
@@ -80,13 +89,36 @@ static struct policy_subject owner_of(const struct manager *manager, const struc
     return (struct policy_subject){0};
 }
 
+/* One of the rules that the group left the kernel by; names are comma separated. */
+static bool is_among(const char *names, const char *name) {
+    size_t length = strlen(name);
+
+    for (const char *at = names; (at = strstr(at, name)); at++)
+        if ((at == names || at[-1] == ',') && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
+static bool let_the_group_go(const struct manager *manager, const struct group *group,
+                             const char *rule) {
+    if (group->lease)
+        return is_among(group->lease->rule, rule);
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        const struct detachment *detachment = manager_detachment_of(manager, member);
+        if (detachment && is_among(detachment->rule, rule))
+            return true;
+    }
+    return false;
+}
+
 static bool policy_lets_switch(const struct manager *manager, const struct device *device) {
     struct policy_device view = verdict_policy_view(device);
     struct policy_subject owner = owner_of(manager, device->group);
     const struct policy_rule *rule =
         manager->policy ? policy_decide(manager->policy, &view, &owner) : NULL;
 
-    return rule && rule->effect == POLICY_ALLOW && rule->detach;
+    return rule && rule->effect == POLICY_ALLOW && rule->detach &&
+           let_the_group_go(manager, device->group, rule->name);
 }
 
 static bool is_used(const struct device *device) {
@@ -176,7 +208,7 @@ void manager_guard(struct manager *manager, struct device *device) {
 void manager_end_guard(struct manager *manager, const struct group *group) {
     struct detachment *detachment, *next;
 
-    if (group_is_detached(group))
+    if (group_is_on_record(group))
         return;
     HASH_ITER(by_id, manager->detachments, detachment, next) {
         if (detachment->guard && !detachment->stuck && detachment_has_group(detachment, group->id))

@@ -12,6 +12,9 @@
 #include "reserve.h"
 #include "util/string.h"
 
+/* For udev, which has dmaownd --reserve-device see to what is new: not both at the same time. */
+#define PATIENCE_SECONDS 2.
+
 /* A look at one group. */
 struct reservation {
     struct manager *manager;
@@ -32,6 +35,7 @@ static void free_reservation(struct reservation *reservation) {
 }
 
 void manager_free_reservations(struct manager *manager) {
+    ev_timer_stop(manager->loop, &manager->reserve);
     worker_free(manager->vfs_worker);
     while (manager->reservations)
         free_reservation(manager->reservations);
@@ -90,8 +94,8 @@ static void detach_reserved(struct manager *manager, struct group *group) {
         refuse_reservation(&verdict, &request, group);
         return;
     }
-    const char *rule = verdict.n_rules ? verdict.rules[0]->name : "";
-    if (manager_detach(manager, &claim, rule, false, &id, &refusal) != OUTCOME_OK)
+    _cleanup_(freep) char *rules = verdict_join_rules(&verdict);
+    if (!rules || manager_detach(manager, &claim, rules, false, &id, &refusal) != OUTCOME_OK)
         log_message(LOG_ERR, "Group %u, which policy reserves, can not be detached: %s", group->id,
                     refusal.text ?: "out of memory.");
 }
@@ -139,7 +143,7 @@ static void check_group(struct manager *manager, struct group *group) {
         free_reservation(reservation);
 }
 
-void manager_reserve(struct manager *manager) {
+static void reserve_all(struct manager *manager) {
     /* Without the bus no module can be loaded: the first time comes when the bus is there. */
     if (!manager->listener || !policy_has_reserve(manager->policy))
         return;
@@ -167,12 +171,27 @@ static void on_vfs_kept(int result, const char *output, size_t size, void *userd
                     strerror(-result));
 }
 
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events) {
+    struct manager *manager = timer->data;
+
+    manager_adopt_reserved(manager);
+    reserve_all(manager);
+}
+
+void manager_reserve(struct manager *manager) {
+    if (ev_is_active(&manager->reserve) || !policy_has_reserve(manager->policy))
+        return;
+    ev_timer_init(&manager->reserve, on_timer, PATIENCE_SECONDS, 0.);
+    manager->reserve.data = manager;
+    ev_timer_start(manager->loop, &manager->reserve);
+}
+
 void manager_reserve_anew(struct manager *manager) {
     if (manager->listener && policy_has_reserve(manager->policy) && !manager->vfs_worker)
         (void)worker_start(manager->loop, keep_vfs, on_vfs_kept, manager, &manager->vfs_worker);
     for (struct group *group = manager->model.groups; group; group = group->by_id.next)
         group->reserve_checked = false;
-    manager_reserve(manager);
+    reserve_all(manager);
 }
 
 /* ---- what the boot has left */

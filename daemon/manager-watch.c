@@ -229,10 +229,11 @@ static void settle_reserve(struct manager *manager) {
     bool any = false;
 
     for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty) {
-        if (!device->group || !(device->changes & (DEVICE_ADDED | DEVICE_GROUP)))
-            continue;
-        device->group->reserve_checked = false;
-        any = true;
+        bool joined = device->changes & (DEVICE_ADDED | DEVICE_GROUP);
+        if (device->group && joined)
+            device->group->reserve_checked = false;
+        /* One that went to VFIO on nobody's record may have been reserved by udev. */
+        any = any || (device->group && (joined || (device->role == ROLE_USER && !device->detached)));
     }
     if (any)
         manager_reserve(manager);

@@ -94,7 +94,7 @@ struct manager {
     struct uevent_monitor *uevents;
     struct node_watch *nodes;
     ev_io uevent_input, node_input, keeper_input;
-    ev_timer tick, deadline, drain;
+    ev_timer tick, deadline, drain, reserve;
     ev_prepare turn;
     bool changed;     /* something that no list of changes shows */
     bool tick_passed; /* since the service manager was last told that all is well */
@@ -200,7 +200,7 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
 /* Reads the facts of the claim's groups again, judges, asks the kernel, and grants: state first,
  * then access. OUTCOME_OK with *ret_lease (the book's) and fds, which are the caller's to pass on and
  * close; another outcome with refusal filled; or a negative errno: -EAGAIN if udev is still at work
- * on a node (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
+ * on a node, or a reset is needed first (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct lease_fds *fds, struct refusal *refusal);
 /* Tries whether those who were met with a group of the claim open, and not seen, have it open still. */
@@ -345,7 +345,7 @@ void manager_free_usage(struct manager *manager);
 
 /* ---- groups that policy keeps for userspace (manager-reserve.c) */
 
-/* Detaches those that were not looked at yet; anew: all, since the policy is another one. */
+/* Soon detaches those that were not looked at yet; anew: all at once, since the policy is another one. */
 void manager_reserve(struct manager *manager);
 void manager_reserve_anew(struct manager *manager);
 /* Takes over what was given to VFIO at boot. */

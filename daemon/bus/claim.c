@@ -129,6 +129,8 @@ static int clean(struct call *call, const struct claim *claim) {
     request.before_switch = false;
     if (!manager_needs_cleaning(claim) || verdict_first_reason(&request) != REASON_NONE)
         return CALL_PROCEEDS;
+    if (manager_is_open_unseen(call->bus->manager, claim))
+        return CALL_PROCEEDS; /* no reset under whoever that is: the claim is refused */
     int r = call_wait_until_deadline(call);
     if (r != CALL_WAITS)
         return r;

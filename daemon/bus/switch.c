@@ -79,9 +79,15 @@ static void give_back(struct manager *manager, struct call_switch *moving, uid_t
     }
     moving->n_moved = 0;
     size_t n = manager_find_detachments(manager, &claim, found);
+    uint64_t ids[DETACHMENTS_MAX];
     for (size_t i = 0; i < n; i++)
-        if (found[i]->uid == uid && !found[i]->guard && (found[i]->pending || !pending))
-            (void)manager_reattach(manager, found[i], WAY_BACK_EXACT, false);
+        ids[i] = found[i]->id;
+    for (size_t i = 0; i < n; i++) {
+        struct detachment *detachment = manager_find_detachment(manager, ids[i]);
+        if (detachment && detachment->uid == uid && !detachment->guard &&
+            (detachment->pending || !pending))
+            (void)manager_reattach(manager, detachment, WAY_BACK_EXACT, false);
+    }
 }
 
 void call_end_switch(struct call *call) {

@@ -200,7 +200,8 @@ struct verdict_request manager_request(struct manager *manager, const struct cla
 /* Reads the facts of the claim's groups again, judges, asks the kernel, and grants: state first,
  * then access. OUTCOME_OK with *ret_lease (the book's) and fds, which are the caller's to pass on and
  * close; another outcome with refusal filled; or a negative errno: -EAGAIN if udev is still at work
- * on a node, or a reset is needed first (call again soon). A refusal is recorded. The groups of claim may be freed by it. */
+ * on a node, or a reset is needed first (call again soon). A refusal is recorded. The groups of claim
+ * may be freed by it. */
 int manager_claim(struct manager *manager, struct claim *claim, struct lease **ret_lease,
                   struct lease_fds *fds, struct refusal *refusal);
 /* Tries whether those who were met with a group of the claim open, and not seen, have it open still. */

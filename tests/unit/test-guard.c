@@ -185,7 +185,7 @@ START_TEST(test_joins_detached) {
 }
 END_TEST
 
-#define ALLOW(terms) "{\"name\": \"r\", \"effect\": \"allow\", \"match\": {}" terms "}"
+#define ALLOW(terms) "{\"name\": \"nics\", \"effect\": \"allow\", \"match\": {}" terms "}"
 #define ALICE ", \"subjects\": {\"users\": [\"alice\"]}"
 
 /* A host driver was faster: it is taken away only where policy lets the group's user switch drivers. */
@@ -199,6 +199,7 @@ START_TEST(test_host_driver_was_faster) {
         {"{\"name\": \"r\", \"effect\": \"deny\", \"match\": {}}", false},
         {ALLOW(", \"detach\": true"), false}, /* root's alone */
         {ALLOW(", \"detach\": true" ALICE), true},
+        {"{\"name\": \"other\", \"effect\": \"allow\", \"match\": {}, \"detach\": true" ALICE "}", false},
     };
 
     start_switch();
@@ -352,7 +353,7 @@ int main(void) {
     tcase_add_test(all, test_joins_lease);
     tcase_add_test(all, test_joins_nobody);
     tcase_add_test(all, test_joins_detached);
-    tcase_add_loop_test(all, test_host_driver_was_faster, 0, 5);
+    tcase_add_loop_test(all, test_host_driver_was_faster, 0, 6);
     tcase_add_test(all, test_reserve);
     tcase_add_loop_test(all, test_not_reserved, 0, 3);
     tcase_add_test(all, test_reserve_fails);

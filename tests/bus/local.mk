@@ -34,6 +34,7 @@ BUS_TESTS = \
 	%D%/detach-kill.sh \
 	%D%/detach-odd.sh \
 	%D%/detach-others.sh \
+	%D%/detach-storm.sh \
 	%D%/detach.sh \
 	%D%/fd.sh \
 	%D%/full-disk.sh \

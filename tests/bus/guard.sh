@@ -75,6 +75,27 @@ within gone "$lease"
 call alice Reattach 7 > /dev/null
 restored "one that the host uses"
 
+# ---- Several that come together
+plug_more() {
+    local device
+    for device; do
+        fakectl device pci "$device" vendor=0x8086 product=0x1521 class=0x020000 native=igb driver=none group=9
+    done
+}
+lease=$(claim alice 9 detach b true)
+plug_more 0000:00:08.1 0000:00:08.2 0000:00:08.3
+for device in 0000:00:08.1 0000:00:08.2 0000:00:08.3; do
+    eventually "$device is pinned" is_output "- dmaownd-held" now $device
+done
+manager Release o "$lease" > /dev/null
+within gone "$lease"
+call alice Reattach 9 > /dev/null
+for device in 0000:00:08.1 0000:00:08.2 0000:00:08.3; do
+    becomes "$device is free again" "igb -" now $device
+    fakectl remove $device
+done
+restored "those that came together"
+
 # ---- Virtual functions
 works "detached" call alice Detach 9
 is "a function that is away gets no others' drivers" "$(cat "$(sysfs 0000:00:08.0)/sriov_drivers_autoprobe")" 0

@@ -185,6 +185,62 @@ START_TEST(test_joins_detached) {
 }
 END_TEST
 
+static unsigned times_heard(const char *text) {
+    unsigned times = 0;
+
+    for (const char *at = heard; (at = strstr(at, text)); at++)
+        times++;
+    return times;
+}
+
+/* What can not be pinned is tried with the tick again, not at once; the group is not taken up by it. */
+START_TEST(test_pin_fails) {
+    start_switch();
+    add_lease(5, POLICY_LIFETIME_PERSISTENT);
+    kernel_fail(&tree, "driver_override", EROFS);
+    join("");
+    settle();
+    ck_assert_uint_eq(times_heard(" SwitchFailed; "), 1);
+    assert_left_alone("");
+    ck_assert_uint_eq(device_of(JOINER)->group->switching, 0);
+    ck_assert_int_eq(manager_refresh_group(manager, 5), 0);
+    manager_guard(manager, device_of(JOINER));
+    settle();
+    manager_guard_again(manager); /* fails again, once */
+    settle();
+    ck_assert_uint_eq(times_heard(" SwitchFailed; "), 2);
+    kernel_fail(&tree, "driver_override", 0);
+    manager_guard_again(manager);
+    settle();
+    assert_pinned();
+}
+END_TEST
+
+/* The same of a pin that can not be taken away. */
+START_TEST(test_pin_stays) {
+    start_switch();
+    struct lease *lease = add_lease(5, POLICY_LIFETIME_PERSISTENT);
+    join("");
+    settle();
+    assert_pinned();
+    kernel_fail(&tree, "driver_override", EROFS);
+    manager_end_lease(manager, lease, LEASE_END_RELEASED);
+    run_until_heard("ended 5 released; ");
+    settle();
+    ck_assert_uint_eq(times_heard(" SwitchFailed; "), 1);
+    assert_override(JOINER, PIN_DRIVER);
+    ck_assert_ptr_nonnull(device_of(JOINER)->detached);
+    ck_assert_uint_eq(device_of(JOINER)->group->switching, 0);
+    manager_guard_again(manager);
+    settle();
+    ck_assert_uint_eq(times_heard(" SwitchFailed; "), 2);
+    kernel_fail(&tree, "driver_override", 0);
+    manager_guard_again(manager);
+    settle();
+    assert_left_alone("e1000e");
+}
+END_TEST
+
 #define ALLOW(terms) "{\"name\": \"nics\", \"effect\": \"allow\", \"match\": {}" terms "}"
 #define ALICE ", \"subjects\": {\"users\": [\"alice\"]}"
 
@@ -353,6 +409,8 @@ int main(void) {
     tcase_add_test(all, test_joins_lease);
     tcase_add_test(all, test_joins_nobody);
     tcase_add_test(all, test_joins_detached);
+    tcase_add_test(all, test_pin_fails);
+    tcase_add_test(all, test_pin_stays);
     tcase_add_loop_test(all, test_host_driver_was_faster, 0, 6);
     tcase_add_test(all, test_reserve);
     tcase_add_loop_test(all, test_not_reserved, 0, 3);

@@ -237,6 +237,24 @@ START_TEST(test_pending) {
 }
 END_TEST
 
+/* A lease that is on disk was granted, to whomever: nothing goes back under it. */
+START_TEST(test_pending_and_leased) {
+    struct detachment *detachment = make_detachment(12, 5, DETACHMENT_DETACHED);
+
+    detachment->pending = true;
+    if (_i)
+        detachment->uid = 900;
+    put_on(5, "vfio-pci", "e1000e");
+    save_lease(make_lease(5, POLICY_LIFETIME_PERSISTENT));
+    start_with(detachment);
+    manager_recover(manager);
+    ck_assert_ptr_nonnull(device_of(5)->group->lease);
+    ck_assert_ptr_null(manager->transactions);
+    assert_driver(5, "vfio-pci");
+    ck_assert(record_exists(12) && !record_says(12, "\"pending\":true"));
+}
+END_TEST
+
 /* A device that had no driver: an undone switch leaves it so, a finished Reattach asks the kernel. */
 START_TEST(test_free_before) {
     struct detachment *detachment =
@@ -342,6 +360,7 @@ static void add_recovery(TCase *all) {
     tcase_add_loop_test(all, test_undoing_is_finished, 0, ELEMENTS_OF(points));
     tcase_add_loop_test(all, test_reattaching_is_finished, 0, ELEMENTS_OF(points));
     tcase_add_test(all, test_pending);
+    tcase_add_loop_test(all, test_pending_and_leased, 0, 2);
     tcase_add_loop_test(all, test_free_before, 0, 2);
     tcase_add_test(all, test_undone_from_another_candidate);
     tcase_add_loop_test(all, test_soiled, 0, 2);

@@ -3,6 +3,8 @@
  * left running, a reset that takes others along. */
 #include "verdict-fixture.h"
 
+#include "model/detachment.h"
+
 static void set_up_model(void) {
     set_up();
     scene.request.model = &scene.model;
@@ -54,6 +56,42 @@ START_TEST(test_pf_is_known_late) {
     put_function(PCI("05.1"), PCI("04.0"), 7);
     assert_blocks("pf-owned/05.1");
     ck_assert_uint_eq(model_device(&scene.model, PCI("04.0"))->n_vfs, 1);
+}
+END_TEST
+
+/* The PF is about to be another's, or was taken from the host by another who has no lease yet. */
+START_TEST(test_pf_on_its_way) {
+    struct detachment_member member = {.move = MOVE_TO_USER, .uid = ALICE};
+
+    set_up_functions();
+    struct device *pf = put_nic(&scene.model, PCI("04.0"), "vfio-pci", 8);
+    put_function(PCI("05.1"), PCI("04.0"), 7);
+    pf->group->switching = 1;
+    assert_blocks("pf-owned/05.1");
+    pf->group->switching = 0;
+    pf->group->held_for = 1;
+    assert_blocks("pf-owned/05.1");
+    pf->group->held_for = 0;
+    pf->detached = &member;
+    assert_blocks("pf-owned/05.1");
+    member.uid = DPDK;
+    assert_blocks("");
+    member = (struct detachment_member){.move = MOVE_PINNED, .uid = ALICE};
+    assert_blocks("");
+    pf->detached = NULL;
+}
+END_TEST
+
+START_TEST(test_vfs_on_their_way) {
+    set_up_functions();
+    struct device *vf = put_function(PCI("05.1"), PCI("05.0"), 8);
+    vf->group->switching = 1;
+    assert_blocks("vfs-in-use/05.0");
+    vf->group->switching = 0;
+    vf->group->held_for = 1;
+    assert_blocks("vfs-in-use/05.0");
+    vf->group->held_for = 0;
+    assert_blocks("");
 }
 END_TEST
 
@@ -176,6 +214,8 @@ int main(void) {
     tcase_add_checked_fixture(all, set_up_model, tear_down);
     tcase_add_test(all, test_pf_owned);
     tcase_add_test(all, test_pf_is_known_late);
+    tcase_add_test(all, test_pf_on_its_way);
+    tcase_add_test(all, test_vfs_on_their_way);
     tcase_add_test(all, test_vfs_in_use);
     tcase_add_test(all, test_vfs_in_use_with_detach);
     tcase_add_test(all, test_not_reset);

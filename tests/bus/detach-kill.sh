@@ -26,7 +26,7 @@ for kernel in 6.1 6.12; do
             pass "$kernel, $action: ${BASH_REMATCH[1]} points, killed at ${BASH_REMATCH[2]}"
         else
             fail "$kernel, $action" "$output"
-            is_running || service start > /dev/null
+            is_running || service start > /dev/null || :
         fi
     done
 done

@@ -23,7 +23,7 @@ void manager_link_detachments(struct manager *manager) {
         for (size_t i = 0; i < detachment->n_members; i++) {
             struct device *device = model_device(&manager->model, detachment->members[i].path);
             detachment->members[i].uid = detachment->uid;
-            if (device)
+            if (device && !detachment->members[i].gone)
                 device->detached = &detachment->members[i];
         }
     }
@@ -145,11 +145,15 @@ void manager_split_detachment(struct manager *manager, struct detachment *detach
 }
 
 void manager_hold_groups(struct manager *manager, const struct detachment *detachment, bool hold) {
-    for (size_t i = 0; i < detachment->n_members; i++) {
+    for (size_t i = 0; hold && i < detachment->n_members; i++) {
         struct group *group = model_group(&manager->model, detachment->members[i].group);
         if (group)
-            group->held_for = hold ? detachment->id : 0;
+            group->held_for = detachment->id;
     }
+    /* Also of members that have left the record since. */
+    for (struct group *group = manager->model.groups; group && !hold; group = group->by_id.next)
+        if (group->held_for == detachment->id)
+            group->held_for = 0;
 }
 
 /* What is moved again is on the newer record, with what the older one knew of it. */
@@ -206,7 +210,9 @@ void manager_note_removed(struct manager *manager, const char *path) {
     struct detachment_member *member;
     struct detachment *detachment = manager->detachments ? find_member(manager, path, &member) : NULL;
 
-    if (detachment && !transaction_find(manager, detachment->id))
+    if (detachment && transaction_find(manager, detachment->id))
+        member->gone = true;
+    else if (detachment)
         forget_member(manager, detachment, member, "is gone");
 }
 
@@ -271,7 +277,7 @@ int manager_load_detachments(struct manager *manager) {
 static void forget_gone_members(struct manager *manager, struct detachment *detachment) {
     for (size_t i = 0; i < detachment->n_members;) {
         const struct device *device = model_device(&manager->model, detachment->members[i].path);
-        if (device) {
+        if (device && !detachment->members[i].gone) {
             if (device->group)
                 detachment->members[i].group = device->group->id; /* numbers are reused */
             i++;

@@ -337,7 +337,9 @@ static void start_run(struct transaction *transaction, struct member_run *run) {
     bool untouched = run->state == RUN_WAITS && transaction->way == WAY_BACK_EXACT &&
                      transaction->detachment->state == DETACHMENT_UNDOING && !run->recovered;
 
-    if (transaction->returns && untouched) {
+    const struct detachment_member *member = detachment_find(transaction->detachment, run->path);
+
+    if (transaction->returns && (untouched || !member || member->gone)) {
         run->state = RUN_BACK;
         return;
     }

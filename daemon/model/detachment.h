@@ -41,6 +41,7 @@ struct detachment_member {
     char *driver;   /* the host driver before; "" for none */
     char *override; /* before; "" for none; NULL where the bus has no overrides */
     char *target;   /* the VFIO driver; "" for the others */
+    bool gone;      /* unplugged while it was being moved: who comes in its place is another; not on disk */
     uid_t uid;      /* the record's, while it is linked to a device; not on disk */
     int vfs;        /* of a PF before; -1 for another device */
     int autoprobe;

@@ -24,6 +24,10 @@
 
 #define CACHE_SIZE_MAX 4096
 
+/* Two seconds in all. */
+#define LOCK_ATTEMPTS 100
+#define LOCK_PAUSE_US 20000
+
 int boot_id_read(char ret[BOOT_ID_SIZE]) {
     char text[BOOT_ID_SIZE + 1];
     ssize_t length =
@@ -81,17 +85,21 @@ static int open_folder(const char *path) {
     return TAKE_FD(folder);
 }
 
-/* The lock goes with the process that holds it, so a crash leaves none behind. */
+/* The lock goes with the process that holds it, so a crash leaves none behind; but a worker that had just
+ * been forked when the daemon was killed holds it for the moment that it has left. */
 static int take_lock(int folder, const char *path) {
     _cleanup_(fd_closep) int lock =
         openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (lock < 0)
         return -errno;
-    if (flock(lock, LOCK_EX | LOCK_NB) == 0)
-        return TAKE_FD(lock);
-    if (errno != EWOULDBLOCK)
-        return -errno;
+    for (unsigned attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+            return TAKE_FD(lock);
+        if (errno != EWOULDBLOCK)
+            return -errno;
+        (void)usleep(LOCK_PAUSE_US);
+    }
     log_message(LOG_ERR, "another dmaownd runs with the state folder %s", path);
     return -EBUSY;
 }

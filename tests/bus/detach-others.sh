@@ -98,11 +98,12 @@ unplugged=$(moved_already)
 fakectl remove "$unplugged"
 unseen() { ! manager FindGroup s "$unplugged"; }
 eventually "it is unplugged" unseen
+fakectl device pci "$unplugged" vendor=0x10ec product=0x8168 class=0x020000 native=e1000e group=7 driver=none
 fakectl release
 eventually "the other one goes on" ended first
 is "well" "$(cat /run/first.status)" 0
-fails "what is gone is on no record" grep -q "$unplugged" /run/dmaownd/switch-*
-fakectl device pci "$unplugged" vendor=0x10ec product=0x8168 class=0x020000 native=e1000e group=7 driver=none
+on_record() { jq -es --arg name "$1" 'any(.[].members[]; (.path | endswith($name)) and .move == "target")' /run/dmaownd/switch-*; }
+fails "what is gone is on no record" on_record "$unplugged"
 eventually "what comes to its place is pinned as what it is" is_output "- dmaownd-held" now "$unplugged"
 fakectl remove "$unplugged"
 call alice Reattach 7 > /dev/null

@@ -131,16 +131,32 @@ void transaction_fail(struct transaction *transaction, enum outcome outcome, con
     save_or_complain(transaction->manager, transaction->detachment);
 }
 
+/* A host driver may have been on its way to the device: that is undone, and the guard looks again at
+ * what is a device with a driver by now. */
+static void check_pin(struct transaction *transaction, const struct detachment_member *member) {
+    const struct device *device = model_device(&transaction->manager->model, member->path);
+
+    if (member->move != MOVE_PINNED || !device || device->role != ROLE_KERNEL)
+        return;
+    transaction->overtaken = true;
+    transaction_fail(transaction, OUTCOME_SWITCH_FAILED, "The driver %s took device %s before it was pinned.",
+                     device->driver, device->name);
+}
+
 /* The kernel may have more to say than that each link is right: a device that joined meanwhile. */
 static void check_groups(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     const struct detachment *detachment = transaction->detachment;
 
-    for (size_t i = 0; !detachment->guard && i < detachment->n_members; i++) {
+    for (size_t i = 0; i < detachment->n_members; i++) {
         uint32_t id = detachment->members[i].group;
         if (!detachment_begins_group(detachment, i))
             continue;
         (void)manager_refresh_group(manager, id);
+        if (detachment->guard) {
+            check_pin(transaction, &detachment->members[i]);
+            continue;
+        }
         const struct group *group = model_group(&manager->model, id);
         if (!group)
             transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
@@ -262,7 +278,8 @@ static char *describe_return(const struct transaction *transaction, const char *
 static void end_returned(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     struct detachment *detachment = transaction->detachment;
-    bool good = transaction->way == WAY_BACK_PROBED && !transaction->failure;
+    bool good = transaction->overtaken ||
+                (transaction->way == WAY_BACK_PROBED && !transaction->failure);
     enum outcome outcome = good ? OUTCOME_OK : transaction->outcome ?: OUTCOME_SWITCH_FAILED;
     _cleanup_(freep) char *groups = describe_groups(detachment);
     uint64_t id = transaction->id;
@@ -270,7 +287,7 @@ static void end_returned(struct transaction *transaction) {
     _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
 
     refresh_groups(transaction);
-    if (detachment->guard && transaction->failure)
+    if (detachment->guard && transaction->failure && !transaction->overtaken)
         manager_note_guard_failed(manager, detachment);
     bool complete = true;
     for (size_t i = 0; i < transaction->n_runs; i++)

@@ -39,6 +39,7 @@ struct transaction {
     struct manager *manager;
     struct detachment *detachment;
     bool returns;        /* members are being taken back */
+    bool overtaken;      /* a host driver took what the guard pinned as a device without one */
     enum way_back way;
     struct member_run *runs; /* in the order of the detachment's members */
     size_t n_runs;

@@ -273,6 +273,25 @@ START_TEST(test_host_driver_was_faster) {
 }
 END_TEST
 
+/* It was on its way when the device was pinned as one without a driver. The same rules hold. */
+START_TEST(test_host_driver_was_on_its_way) {
+    start_switch();
+    use_policy(_i ? ALLOW(", \"detach\": true" ALICE) : ALLOW(ALICE));
+    add_lease(5, POLICY_LIFETIME_PERSISTENT);
+    join("");
+    while (!manager->transactions)
+        ev_run(loop, EVRUN_ONCE);
+    kernel_plays = false;
+    tree_link(&tree, below_device(JOINER, "driver"), "../../../bus/pci/drivers/e1000e");
+    kernel_plays = true;
+    settle();
+    if (_i)
+        assert_pinned();
+    else
+        assert_left_alone("e1000e");
+}
+END_TEST
+
 /* ---- What policy keeps for userspace */
 
 #define RESERVE "{\"name\": \"kept\", \"effect\": \"allow\", \"match\": {\"name\": \"*:06.0\"}," \
@@ -413,6 +432,7 @@ int main(void) {
     tcase_add_test(all, test_joins_detached);
     tcase_add_test(all, test_pin_fails);
     tcase_add_test(all, test_pin_stays);
+    tcase_add_loop_test(all, test_host_driver_was_on_its_way, 0, 2);
     tcase_add_loop_test(all, test_host_driver_was_faster, 0, 6);
     tcase_add_test(all, test_reserve);
     tcase_add_loop_test(all, test_not_reserved, 0, 3);

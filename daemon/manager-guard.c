@@ -176,7 +176,9 @@ static void on_surveyed(int result, void *userdata) {
 
     guard->survey = NULL;
     free_guard(guard);
-    if (result >= 0 && device && wants_pin(device) && may_pin(manager, device))
+    if (result >= 0 && device && !device->survey)
+        manager_guard(manager, device); /* its driver changed meanwhile */
+    else if (result >= 0 && device && wants_pin(device) && may_pin(manager, device))
         pin(manager, device);
 }
 

@@ -23,6 +23,7 @@ struct manager_survey {
     bool with_drivers;
     size_t n;
     const char **paths; /* of the questions */
+    char **drivers;     /* that had the devices when they were looked at; NULL for none */
     struct vfio_question *questions; /* copies of what the model said */
     struct survey **answers;
     manager_surveyed *done;
@@ -158,6 +159,8 @@ static void spread_answers(struct manager_survey *survey) {
     for (size_t i = 0; i < survey->n; i++) {
         struct device *device = model_device(model, survey->paths[i]);
         survey->answers[i]->asked_for_drivers = survey->with_drivers;
+        if (device && !string_equal(device->driver, survey->drivers[i]))
+            device = NULL; /* it was about another driver's device */
         if (device && !survey->with_drivers && device->survey)
             survey_keep_drivers(survey->answers[i], device->survey);
         if (device)
@@ -190,6 +193,7 @@ struct manager_survey *manager_survey_free(struct manager_survey *survey) {
     for (size_t i = 0; i < survey->n; i++) {
         const struct vfio_question *question = &survey->questions[i];
         free((char *)survey->paths[i]);
+        free(survey->drivers[i]);
         free((char *)question->bus);
         free((char *)question->modalias);
         free((char *)question->compatible);
@@ -197,6 +201,7 @@ struct manager_survey *manager_survey_free(struct manager_survey *survey) {
         survey_free(survey->answers[i]);
     }
     free(survey->paths);
+    free(survey->drivers);
     free(survey->questions);
     free(survey->answers);
     free(survey);
@@ -226,6 +231,7 @@ static int add_question(struct manager_survey *survey, const struct device *devi
     struct vfio_question *question = &survey->questions[survey->n];
 
     survey->paths[survey->n] = strdup(device->path);
+    survey->drivers[survey->n] = copy_or_null(device->driver);
     survey->answers[survey->n] = survey_new();
     *question = (struct vfio_question){
         .path = survey->paths[survey->n],
@@ -253,9 +259,10 @@ int manager_survey(struct manager *manager, struct device *const *devices, size_
     survey->done = done;
     survey->userdata = userdata;
     survey->paths = calloc(n_devices, sizeof(*survey->paths));
+    survey->drivers = calloc(n_devices, sizeof(*survey->drivers));
     survey->questions = calloc(n_devices, sizeof(*survey->questions));
     survey->answers = calloc(n_devices, sizeof(*survey->answers));
-    if (!survey->paths || !survey->questions || !survey->answers)
+    if (!survey->paths || !survey->drivers || !survey->questions || !survey->answers)
         return -ENOMEM;
     for (size_t i = 0; r >= 0 && i < n_devices; i++)
         r = add_question(survey, devices[i], drivers_for);

@@ -47,20 +47,23 @@ works "modprobe knows it" modprobe -nbq mlx5_vfio_pci
 busctl --json=short monitor $one > /run/monitor 2> /run/monitoring &
 monitor=$!
 within eval "[ \$(grep -c Monitoring /run/monitoring) = 1 ]"
+jobs_ended() { [ "$(grep -c '"member":"JobRemoved"' /run/monitor)" = "$1" ]; }
 like "a module is asked for" "$(start_unit modprobe@mlx5_vfio_pci.service)" "^/org/freedesktop/systemd1/job/[0-9]+$"
 eventually "the job ends" grep -q '"member":"JobRemoved".*"done"' /run/monitor
 works "and its driver is there" test -e /sys/bus/pci/drivers/mlx5_vfio_pci
 fakectl module mlx5_vfio_pci loadable
 blacklist mlx5_vfio_pci
 start_unit modprobe@mlx5_vfio_pci.service > /dev/null
+within jobs_ended 2
 fails "a blacklisted one is not loaded" test -e /sys/module/mlx5_vfio_pci
 blacklist
 systemd jobs hold
 start_unit modprobe@mlx5_vfio_pci.service > /dev/null
 fails "a job that takes its time" test -e /sys/module/mlx5_vfio_pci
 systemd jobs go
-works "and ends" test -e /sys/module/mlx5_vfio_pci
+eventually "and ends" test -e /sys/module/mlx5_vfio_pci
 start_unit modprobe@no_such.service > /dev/null
+within jobs_ended 4
 fails "what there is not" test -e /sys/module/no_such
 refused "another unit" $one.NoSuchUnit busctl call $one /org/freedesktop/systemd1 $one.Manager StartUnit ss other.service replace
 kill $monitor

@@ -91,17 +91,27 @@ static bool is_member(const struct group *group, const char *path) {
     return false;
 }
 
+/* What comes back was not granted. */
+static void forget_granted(char **path) {
+    free(*path);
+    for (; *path; path++)
+        path[0] = path[1];
+}
+
 static void check_left(struct manager *manager, struct group *group) {
     struct lease_group *granted = lease_group_of(group->lease, group->id);
 
-    for (char **path = granted ? granted->devices : NULL; path && *path; path++) {
-        if (granted->shrink_reported || is_member(group, *path))
+    for (char **path = granted ? granted->devices : NULL; path && *path;) {
+        if (is_member(group, *path)) {
+            path++;
             continue;
-        granted->shrink_reported = true;
+        }
         _cleanup_(freep) char *text = string_format(
             "Device %s left group %u, which uid %u owns (lease %llu).", path_basename(*path),
             group->id, group->lease->holder, (unsigned long long)group->lease->id);
         report_conflict(manager, group, path_basename(*path), NULL, NULL, text ?: "");
+        forget_granted(path);
+        manager_save_lease(manager, group->lease);
     }
 }
 

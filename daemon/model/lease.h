@@ -44,7 +44,6 @@ struct lease_group {
     bool lost;      /* no member of it is left */
     bool withdrawn; /* while the lease drains: the holder's access is gone */
     bool complained; /* that its end can not go on was logged */
-    bool shrink_reported; /* that a device of it is missing was recorded */
     bool opened;    /* the holder had it open, or may have had */
     bool drained;   /* while the lease drains: nobody has it open any more */
 };

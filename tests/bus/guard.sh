@@ -44,6 +44,18 @@ becomes "at the end it is free again" "e1000e -" now 0000:00:05.3
 fakectl remove 0000:00:05.3
 restored "the lease"
 
+# ---- What was granted, went, and comes back
+lease=$(claim alice 7 detach b true)
+fakectl remove 0000:00:05.1
+eventually "what went is told" signalled "left group 7"
+fakectl device pci 0000:00:05.1 vendor=0x8086 product=0x10d3 class=0x020000 subsystem_vendor=0x8086 native=e1000e group=7 driver=none
+eventually "what comes back was not granted, and is pinned" is_output "- dmaownd-held" now 0000:00:05.1
+is "the lease goes on" "$(lease "$lease" State)" active
+manager Release o "$lease" > /dev/null
+within gone "$lease"
+call alice Reattach 7 > /dev/null
+restored "what comes back"
+
 # ---- Whose host driver was faster
 lease=$(claim alice 7 detach b true)
 plug

@@ -51,6 +51,8 @@ struct transaction {
     struct holders *holders; /* who keeps it from going on; NULL when out of memory */
 };
 
+/* Every rule that let the members go says that they may come back as they are. */
+bool manager_rules_allow_unreset(const struct manager *manager, const struct detachment *detachment);
 /* Writes the record, which it takes over, and starts to move its members. As manager_detach. */
 int manager_start_away(struct manager *manager, struct detachment *plan, uint64_t *ret_id,
                        struct refusal *refusal);

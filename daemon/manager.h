@@ -363,7 +363,7 @@ void manager_end_guard(struct manager *manager, const struct group *group);
 void manager_guard_again(struct manager *manager);
 void manager_free_guards(struct manager *manager);
 
-/* ---- switching drivers (manager-detach.c, manager-switch.c) */
+/* ---- switching drivers (manager-detach.c, manager-reattach.c, manager-switch.c) */
 
 /* Records that one call may concern. */
 #define DETACHMENTS_MAX 128

@@ -11,8 +11,8 @@ start_daemon
 # hold ARGUMENT...: in the background, with its own words on the fd $said and errors on $sighs.
 mkfifo "$work/said" "$work/sighs"
 hold() {
-    # A shell makes its background jobs deaf to SIGINT.
-    env --default-signal=INT "$ctl" hold "$@" > "$work/said" 2> "$work/sighs" &
+    # A shell makes its background jobs deaf to SIGINT, and nohup to SIGHUP.
+    env --default-signal=INT,HUP "$ctl" hold "$@" > "$work/said" 2> "$work/sighs" &
     holder=$!
     exec {said}< "$work/said" {sighs}< "$work/sighs"
 }

@@ -19,6 +19,9 @@
 #include "util/fd.h"
 #include "util/string.h"
 
+/* The killed daemon had one worker for the device. */
+#define ATTEMPTS_AFTER_CRASH 3
+
 /* ---- in the worker: lines "at KIND FROM TO", "target DRIVER", "failed ERRNO TEXT" */
 
 static int say(int output, const char *format, ...) _printf_(2, 3);
@@ -131,25 +134,40 @@ static int note_vfio_driver(int sysfs, struct detachment_member *member) {
     return member->target ? 0 : -ENOMEM;
 }
 
-static int go_back(int output, int sysfs, struct detachment_member *member,
-                   const struct member_run *run) {
+static int try_back(int output, int sysfs, struct detachment_member *member,
+                    const struct member_run *run, enum step_kind *ret_failed) {
     struct step steps[STEPS_MAX];
-    enum step_kind failed;
     int r = note_vfio_driver(sysfs, member);
 
     if (r < 0)
         return r == -ENOENT ? 0 : r; /* unplugged */
     size_t n = steps_back(member, run->transaction->way, run->soiled, steps), first = 0;
-    if (run->after_crash)
-        wait_for_others(sysfs, member);
     if (run->soiled && steps[0].kind == STEP_RESET) {
+        *ret_failed = STEP_RESET;
         r = take_step(output, sysfs, member, &steps[first++]);
         if (r < 0 && !run->unreset) {
             (void)leave_unbound(output, sysfs, member);
             return r;
         }
     }
-    return take_steps(output, sysfs, member, steps + first, n - first, &failed);
+    return take_steps(output, sysfs, member, steps + first, n - first, ret_failed);
+}
+
+/* A worker of a daemon before may have bound it to VFIO just now, behind the step that unbinds. */
+static int go_back(int output, int sysfs, struct detachment_member *member,
+                   const struct member_run *run) {
+    unsigned attempts = run->after_crash ? ATTEMPTS_AFTER_CRASH : 1;
+    enum step_kind failed = STEP_STAY;
+    int r = 0;
+
+    if (run->after_crash)
+        wait_for_others(sysfs, member);
+    for (unsigned i = 0; i < attempts; i++) {
+        r = try_back(output, sysfs, member, run, &failed);
+        if (r != -EBUSY || failed != STEP_BIND)
+            break;
+    }
+    return r;
 }
 
 static int run_steps(int output, void *userdata) {

@@ -231,11 +231,12 @@ void manager_check_detached(struct manager *manager, struct device *device) {
 
     if (!detachment || transaction_find(manager, detachment->id) || !was_moved(member, device))
         return;
+    bool was_users = member->move == MOVE_TO_USER;
     _cleanup_(freep) char *why = string_format("was bound to %s by somebody else", device->driver);
     device->moved_by_hand = true;
     forget_member(manager, detachment, (struct detachment_member *)member, why ?: "was moved");
     struct lease *lease = device->group ? device->group->lease : NULL;
-    if (lease && lease->state == LEASE_ACTIVE)
+    if (was_users && lease && lease->state == LEASE_ACTIVE)
         manager_end_lease(manager, lease, LEASE_END_DEVICE_GONE);
 }
 

@@ -25,7 +25,7 @@ static void mark_groups(struct transaction *transaction, bool switching) {
     const struct detachment *detachment = transaction->detachment;
     struct model *model = &transaction->manager->model;
 
-    for (size_t i = 0; i < detachment->n_members; i++) {
+    for (size_t i = 0; transaction->marked && i < detachment->n_members; i++) {
         struct group *group = model_group(model, detachment->members[i].group);
         if (!group)
             continue;
@@ -88,6 +88,7 @@ struct transaction *transaction_new(struct manager *manager, struct detachment *
         free(transaction);
         return NULL;
     }
+    transaction->marked = !detachment->guard || detachment->state != DETACHMENT_DETACHING;
     mark_groups(transaction, true);
     if (add_runs(transaction) >= 0) {
         holders_new(transaction);

@@ -38,6 +38,7 @@ struct transaction {
     uint64_t id; /* the detachment's */
     struct manager *manager;
     struct detachment *detachment;
+    bool marked;         /* its groups are Busy; not for a pin, which is in nobody's way */
     bool returns;        /* members are being taken back */
     bool overtaken;      /* a host driver took what the guard pinned as a device without one */
     enum way_back way;

@@ -24,7 +24,7 @@ static int follow_back(struct call *call) {
     _cleanup_(freep) char *holders =
         manager_describe_holders(call->bus->manager, moving->ids[0]);
     return call_fail_late(call, step ?: "The switch of drivers", holders,
-                     "It goes on as soon as the kernel lets go of it.");
+                          "It goes on as soon as the kernel lets go of it.");
 }
 
 /* By whoever detached them, or privileged. */
@@ -70,6 +70,7 @@ static int refuse_open(struct call *call, const struct claim *claim, const struc
 static int judge_back(struct call *call, const struct claim *claim, uint64_t wait) {
     _cleanup_(refusal_done) struct refusal refusal = {0};
     struct manager *manager = call->bus->manager;
+
     manager_reconsider_openers(manager, claim);
     enum outcome r = manager_judge_reattach(manager, claim, &refusal);
 
@@ -91,7 +92,6 @@ static int start_returns(struct call *call, struct detachment *const *found, siz
 
     for (size_t i = 0; i < n; i++)
         ids[i] = found[i]->id;
-    call->moving->ended = n == 0;
     for (size_t i = 0; i < n; i++) {
         struct detachment *detachment = manager_find_detachment(manager, ids[i]);
         if (!detachment)
@@ -104,6 +104,7 @@ static int start_returns(struct call *call, struct detachment *const *found, siz
                              strerror(-r));
         call_follow_switch(call, ids[i]);
     }
+    call->moving->ended = call->moving->n == 0;
     return follow_back(call);
 }
 

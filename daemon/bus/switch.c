@@ -242,7 +242,7 @@ static int follow_away(struct call *call) {
     _cleanup_(freep) char *holders = manager_describe_holders(call->bus->manager, id);
     free(manager_undo_detach(call->bus->manager, id, "took too long: the device was held"));
     return call_fail_late(call, step ?: "The switch of drivers", holders,
-                     "It is undone as soon as the kernel lets go of it.");
+                          "It is undone as soon as the kernel lets go of it.");
 }
 
 static int start_away(struct call *call, const struct claim *claim, const struct verdict *verdict) {

@@ -10,6 +10,7 @@ nic=0000:00:02.0
 fresh_start <<'END'
 { "version": 1,
   "rules": [ { "name": "all", "effect": "allow", "match": { "bus": "pci" },
+               "reattach_unreset": true,
                "subjects": { "users": ["alice", "bob"] } } ] }
 END
 bind_driver "$edu" vfio-pci

@@ -12,6 +12,7 @@ fresh_start <<'END'
 { "version": 1,
   "rules": [ { "name": "slot", "effect": "allow",
                "match": { "bus": "pci", "name": "0000:00:05.*" },
+               "reattach_unreset": true,
                "subjects": { "users": ["alice", "bob"] } } ] }
 END
 check "vfio-pci takes the target" bind_driver "$target" vfio-pci

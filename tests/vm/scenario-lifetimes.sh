@@ -15,6 +15,7 @@ systemctl daemon-reload
 fresh_start <<'END'
 { "version": 1,
   "rules": [ { "name": "all", "effect": "allow", "match": { "bus": "pci" },
+               "reattach_unreset": true,
                "subjects": { "users": ["alice", "root"] }, "delegate": ["alice"] } ] }
 END
 bind_driver "$nic" vfio-pci

@@ -419,7 +419,7 @@ END_TEST
 static bool mount_small(void) {
     int flags = geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER;
 
-    return unshare(flags) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return unshare(flags) == 0 && mount(NULL, "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
            mount("small", tree_path(&tree, "state"), "tmpfs", 0, "size=16k,mode=0700") == 0;
 }
 

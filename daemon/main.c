@@ -155,6 +155,7 @@ static void on_ready(int result, void *userdata) {
         return;
     }
     record_start(daemon->manager);
+    (void)manager_start_usage(daemon->manager);
     manager_reserve_anew(daemon->manager);
     (void)sd_notify(false, "READY=1\nSTATUS=Ready.");
 }
@@ -196,7 +197,6 @@ static int start(struct daemon *daemon, const struct manager_options *options) {
         return r;
     start_signals(daemon);
     manager_recover(daemon->manager);
-    (void)manager_start_usage(daemon->manager);
     r = manager_load_policy(daemon->manager);
     if (r < 0)
         return r;

@@ -105,9 +105,10 @@ static int go_away(int output, int sysfs, struct detachment_member *member,
 }
 
 /* What can not be reset is no host driver's: it may still write to memory. */
-static int leave_unbound(int output, int sysfs, const struct detachment_member *member) {
+static int leave_unbound(int sysfs, const struct detachment_member *member) {
     struct step pin = {.kind = STEP_PIN, .from = member->target, .to = PIN_DRIVER};
     struct step unbind = {.kind = STEP_UNBIND, .from = member->target, .to = ""};
+
     (void)driver_step(sysfs, member->path, member->bus, &pin); /* where the bus has overrides */
     return driver_step(sysfs, member->path, member->bus, &unbind);
 }
@@ -146,7 +147,7 @@ static int try_back(int output, int sysfs, struct detachment_member *member,
         *ret_failed = STEP_RESET;
         r = take_step(output, sysfs, member, &steps[first++]);
         if (r < 0 && !run->unreset) {
-            (void)leave_unbound(output, sysfs, member);
+            (void)leave_unbound(sysfs, member);
             return r;
         }
     }

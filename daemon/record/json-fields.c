@@ -121,7 +121,7 @@ int json_get_truth(struct json_reader *reader, const char *name, bool *ret) {
 }
 
 /* The one JSON object that text is, or NULL. */
-json_object *json_parse_object(const char *text, size_t size) {
+static json_object *json_parse_object(const char *text, size_t size) {
     json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
 
     if (!tokener)
@@ -135,4 +135,18 @@ json_object *json_parse_object(const char *text, size_t size) {
         return object;
     json_object_put(object);
     return NULL;
+}
+
+int json_open_of_boot(const char *text, size_t size, const char *boot_id, json_object **ret,
+                      struct json_reader *reader) {
+    const char *boot;
+
+    *ret = size <= STATE_FILE_SIZE_MAX ? json_parse_object(text, size) : NULL;
+    if (!*ret)
+        return -EBADMSG;
+    reader->object = *ret;
+    int r = json_get_text(reader, "boot", STATE_TEXT_MAX, &boot);
+    if (r < 0)
+        return r;
+    return string_equal(boot, boot_id) ? 0 : STATE_OTHER_BOOT;
 }

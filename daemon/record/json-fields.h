@@ -65,5 +65,13 @@ int json_get_uid(struct json_reader *reader, const char *name, uid_t *ret);
 int json_get_optional(struct json_reader *reader, const char *name, uint64_t limit, uint64_t *ret);
 int json_get_truth(struct json_reader *reader, const char *name, bool *ret);
 
-/* The one JSON object that text is, or NULL. */
-json_object *json_parse_object(const char *text, size_t size);
+/* The text is of another boot (a positive outcome). */
+#define STATE_OTHER_BOOT 1
+/* A file of one object; enough for 4,096 devices with paths of usual length. */
+#define STATE_FILE_SIZE_MAX (1024 * 1024)
+
+/* Makes reader one of the JSON object that text is, if it was written in this boot. *ret is the caller's to
+ * put, also after a failure. 0, STATE_OTHER_BOOT or -EBADMSG; reader->fault stays as it is where no field
+ * is at fault. */
+int json_open_of_boot(const char *text, size_t size, const char *boot_id, json_object **ret,
+                      struct json_reader *reader);

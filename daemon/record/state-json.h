@@ -8,15 +8,10 @@
 #include "model/lease.h"
 #include "record/json-fields.h"
 
-/* A lease's file; enough for 4,096 devices with paths of usual length. */
-#define STATE_FILE_SIZE_MAX (1024 * 1024)
 #define STATE_GROUPS_MAX 64
 #define STATE_DEVICES_MAX 4096 /* of a lease */
 #define STATE_GIDS_MAX 65536
 #define STATE_RULES_MAX (256 * 1024) /* names of rules, comma separated */
-
-/* The text is of another boot (a positive outcome). */
-#define STATE_OTHER_BOOT 1
 
 /* *ret is the caller's. -EINVAL if the lease has something that would not be read again, -EFBIG if
  * the text would be too long, -ENOMEM. */

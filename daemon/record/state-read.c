@@ -214,19 +214,11 @@ static int get_lease(struct json_reader *reader, struct lease **ret) {
 int lease_from_json(const char *text, size_t size, const char *boot_id, struct lease **ret,
                     const char **ret_fault) {
     _cleanup_(json_putp) json_object *object = NULL;
-    const char *boot;
+    struct json_reader reader = {0};
+    int r = json_open_of_boot(text, size, boot_id, &object, &reader);
 
     *ret_fault = "the text";
-    if (size > STATE_FILE_SIZE_MAX)
-        return -EBADMSG;
-    object = json_parse_object(text, size);
-    if (!object)
-        return -EBADMSG;
-    struct json_reader reader = {.object = object};
-    int r = json_get_text(&reader, "boot", STATE_TEXT_MAX, &boot);
-    if (r >= 0 && !string_equal(boot, boot_id))
-        return STATE_OTHER_BOOT;
-    if (r >= 0)
+    if (r == 0)
         r = get_lease(&reader, ret);
     if (reader.fault)
         *ret_fault = reader.fault;

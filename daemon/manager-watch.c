@@ -213,13 +213,21 @@ static void watch_removed(struct manager *manager, struct group *group) {
     manager_try_draining(manager);
 }
 
+static bool some_device_is_new(const struct model *model) {
+    for (const struct device *device = model->dirty_devices; device; device = device->next_dirty)
+        if (device->changes & DEVICE_ADDED)
+            return true;
+    return false;
+}
+
 /* Records of what was moved are of devices: they come, go and are moved by others. */
 static void settle_detachments(struct manager *manager) {
     if (!manager->detachments)
         return;
     for (struct device *device = manager->model.removed_devices; device; device = device->next_dirty)
         manager_note_removed(manager, device->path);
-    manager_link_detachments(manager);
+    if (some_device_is_new(&manager->model))
+        manager_link_detachments(manager);
     for (struct device *device = manager->model.dirty_devices; device; device = device->next_dirty)
         manager_check_detached(manager, device);
 }

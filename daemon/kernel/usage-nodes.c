@@ -51,12 +51,17 @@ static char *name_of(const struct usage_host *host, const struct opener_node *no
     return string_format("%s%s", is_node(host, name, node) ? "/dev/" : "", name);
 }
 
+/* udev opens a disk to look at what is on it whenever somebody has written there, for a moment. */
+static bool is_udev(const struct opener *opener) {
+    return opener->unit && string_equal(opener->unit, "systemd-udevd.service");
+}
+
 static int on_opener(const struct opener *opener, void *userdata) {
     struct nodes *nodes = userdata;
     const struct usage_part *part = nodes->parts[opener->place];
     unsigned *n = &nodes->n_openers[opener->place];
 
-    if ((*n)++ >= PROCESSES_MAX)
+    if (is_udev(opener) || (*n)++ >= PROCESSES_MAX)
         return 0;
     _cleanup_(freep) char *name =
         name_of(nodes->survey->host, &nodes->nodes[opener->place], part);

@@ -66,6 +66,8 @@ static const struct {
     [REASON_NO_RESET] = {"no-reset", OUTCOME_NOT_VIABLE},
     [REASON_NOT_RESET] = {"not-reset", OUTCOME_NOT_VIABLE},
     [REASON_NO_INTERRUPT_REMAPPING] = {"no-interrupt-remapping", OUTCOME_NOT_VIABLE},
+    [REASON_SPLIT] = {"split", OUTCOME_NOT_VIABLE},
+    [REASON_HALF] = {"half", OUTCOME_NOT_VIABLE},
     [REASON_PF_OWNED] = {"pf-owned", OUTCOME_NOT_VIABLE},
     [REASON_QUOTA] = {"quota", OUTCOME_QUOTA_EXCEEDED},
     [REASON_FREE] = {"free", OUTCOME_OK},
@@ -74,6 +76,10 @@ static const struct {
     [REASON_PENDING] = {"pending", OUTCOME_OK},
     [REASON_DATA_ON_DISK] = {"data-on-disk", OUTCOME_OK},
     [REASON_RESET_SPANS_GROUPS] = {"reset-spans-groups", OUTCOME_OK},
+    [REASON_TWO_IOMMUS] = {"two-iommus", OUTCOME_OK},
+    [REASON_DISABLED_IOMMU] = {"disabled-iommu", OUTCOME_OK},
+    [REASON_MAP_OVERLAP] = {"map-overlap", OUTCOME_OK},
+    [REASON_NO_IOMMUS] = {"no-iommus", OUTCOME_OK},
 };
 
 const char *outcome_error_name(enum outcome outcome) {

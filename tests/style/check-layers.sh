@@ -14,7 +14,7 @@ declare -A below=(
     [manager]="util policy model kernel record"
     [bus]="util policy model kernel record manager"
     [main]="util policy model kernel record manager bus"
-    [client]="util policy"
+    [client]="util policy model kernel"
 )
 
 # Layer of a file, or "" where it has none.

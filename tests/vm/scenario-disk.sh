@@ -52,11 +52,17 @@ stays "a disk mounted through it" "$multipath_disk" mounted "$name is mounted on
 umount /mnt
 dmsetup remove over
 
+# udev looks at a disk whenever somebody has written there.
+(exec 3< "$node"; exec sleep 300) &
+reader=$!
+echo "$reader" > "$(find /sys/fs/cgroup/system.slice/systemd-udevd.service -name cgroup.procs | tail -n 1)"
 judge root "$multipath_disk"
+check_not "what udev has open is no use" has_finding "$multipath_disk" open-node
 is "unused it could be claimed" "$grantable" true
 check "that it holds data is information" has_finding "$multipath_disk" data-on-disk
 like "which says what" "$(finding_text "$multipath_disk" data-on-disk)" "*$name*ext4*"
 moves "an unused disk" "$multipath_disk" nvme
+kill "$reader"
 check "its data is there again" wait_for 20 blkid "/dev/$(block_of "$multipath_disk")"
 
 # A partition, without multipath, in a group with its port.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# The second boot, with /etc/dmaownd as scenario-reserve.sh left it.
+# The second boot, with the configuration as scenario-reserve.sh left it.
 # shellcheck source=tests/vm/guest-lib.sh disable=SC2154
 . /opt/test/guest-lib.sh
 # shellcheck source=tests/vm/guest-switch.sh

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "model/device-streams.h"
 #include "util/string.h"
 
 /* ---- granting */
@@ -164,15 +165,37 @@ static char *describe_terms(const struct lease *lease) {
     return string_format("%s%s, %s", mode, through, lifetime);
 }
 
+/* Of all its groups, how near somebody else on the same stream is. */
+static enum sharing lease_sharing(const struct manager *manager, const struct lease *lease) {
+    enum sharing nearest = SHARING_NONE;
+
+    for (size_t i = 0; i < lease->n_groups; i++) {
+        const struct group *group = model_group(&manager->model, lease->groups[i].id);
+        enum sharing sharing = group ? group_sharing(&manager->model, group) : SHARING_NONE;
+        nearest = sharing > nearest ? sharing : nearest;
+    }
+    return nearest;
+}
+
+/* A rule that does not require isolation let it happen: the record says so. */
+static const char *sharing_reason(enum sharing sharing) {
+    if (sharing <= SHARING_PENDING)
+        return NULL;
+    return reason_to_string(sharing == SHARING_HALF ? REASON_HALF : REASON_SPLIT);
+}
+
 static void record_grant(struct manager *manager, const struct lease *lease) {
     _cleanup_(freep) char *terms = describe_terms(lease);
     char groups[256];
 
+    enum sharing sharing = lease_sharing(manager, lease);
+
     lease_describe_groups(lease, groups, sizeof(groups));
     _cleanup_(freep) char *message = string_format(
-        "%s granted to uid %u (lease %llu, %s) by rule %s.", groups, lease->holder,
-        (unsigned long long)lease->id, terms ?: "", lease->rule);
-    manager_record_lease(manager, AUDIT_GRANTED, lease, NULL, message);
+        "%s granted to uid %u (lease %llu, %s) by rule %s%s.", groups, lease->holder,
+        (unsigned long long)lease->id, terms ?: "", lease->rule,
+        sharing > SHARING_PENDING ? ", though not isolated, which it does not require" : "");
+    manager_record_lease(manager, AUDIT_GRANTED, lease, sharing_reason(sharing), message);
 }
 
 /* The lease is to be forgotten before anybody hears of it. Where access that was given in part can
@@ -222,6 +245,7 @@ static void announce_grant(struct manager *manager, const struct claim *claim,
         for (struct device *member = claim->groups[i]->members; member;
              member = member->next_member)
             member->lent = member->role == ROLE_USER;
+        manager_guard_peers(manager, claim->groups[i]);
     }
     refresh_lease_nodes(manager, claim);
     record_grant(manager, lease);

@@ -17,7 +17,7 @@ bool manager_needs_detach(const struct claim *claim) {
              member = member->next_member)
             if (device_move(member, claim->named, claim->n_named) != MOVE_STAYS)
                 return true;
-    return false;
+    return claim->n_groupless > 0;
 }
 
 static bool copy_text(char **ret, const char *text) {
@@ -49,7 +49,7 @@ static int fill_member(struct detachment_member *member, const struct device *de
 
     if (move == MOVE_TO_USER && survey && survey->n_candidates)
         target = survey->candidates[0].driver;
-    *member = (struct detachment_member){.group = device->group->id,
+    *member = (struct detachment_member){.group = device->group ? device->group->id : DETACHMENT_NO_GROUP,
                                          .move = move,
                                          .vfs = was.vfs,
                                          .autoprobe = was.autoprobe};
@@ -62,11 +62,20 @@ static int fill_member(struct detachment_member *member, const struct device *de
 }
 
 static size_t count_members(const struct claim *claim) {
-    size_t n = 0;
+    size_t n = claim->n_groupless;
 
     for (size_t i = 0; i < claim->n_groups; i++)
         n += claim->groups[i]->n_members;
     return n;
+}
+
+static int plan_device(struct detachment *plan, const struct claim *claim, const struct device *device,
+                       bool all) {
+    enum move move = device_move(device, claim->named, claim->n_named);
+
+    if (move == MOVE_STAYS && !all)
+        return 0;
+    return fill_member(&plan->members[plan->n_members++], device, move);
 }
 
 int manager_plan_detach(const struct claim *claim, bool all, struct detachment **ret) {
@@ -75,16 +84,15 @@ int manager_plan_detach(const struct claim *claim, bool all, struct detachment *
     if (!plan)
         return -ENOMEM;
     plan->uid = claim->caller.uid;
-    for (size_t i = 0; i < claim->n_groups; i++)
-        for (const struct device *device = claim->groups[i]->members; device;
-             device = device->next_member) {
-            enum move move = device_move(device, claim->named, claim->n_named);
-            if (move == MOVE_STAYS && !all)
-                continue;
-            int r = fill_member(&plan->members[plan->n_members++], device, move);
-            if (r < 0)
-                return r;
-        }
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < claim->n_groups; i++)
+        for (const struct device *device = claim->groups[i]->members; r >= 0 && device;
+             device = device->next_member)
+            r = plan_device(plan, claim, device, all);
+    for (size_t i = 0; r >= 0 && i < claim->n_groupless; i++)
+        r = plan_device(plan, claim, claim->groupless[i], all);
+    if (r < 0)
+        return r;
     *ret = TAKE_POINTER(plan);
     return 0;
 }

@@ -279,7 +279,7 @@ static void forget_gone_members(struct manager *manager, struct detachment *deta
     for (size_t i = 0; i < detachment->n_members;) {
         const struct device *device = model_device(&manager->model, detachment->members[i].path);
         if (device && !detachment->members[i].gone) {
-            if (device->group)
+            if (device->group && !detachment->guard)
                 detachment->members[i].group = device->group->id; /* numbers are reused */
             i++;
         } else {

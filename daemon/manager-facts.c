@@ -3,6 +3,7 @@
 #include "manager.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <syslog.h>
 
@@ -13,8 +14,11 @@
 /* Reads one device and takes it in. One that is gone by now is no error: *ret stays as it was. */
 static int take_device(struct manager *manager, const char *path, struct device **ret) {
     struct device_reading reading;
+    char node[PATH_MAX];
     int r = sysfs_read_device(manager->sysfs, path, &reading);
 
+    if (r >= 0)
+        r = manager_read_node(manager, &reading.facts, node, sizeof(node));
     if (r == -ENOENT || r == -ENODEV)
         return 0;
     if (r < 0)
@@ -126,7 +130,9 @@ static int scan_group(uint32_t id, void *userdata) {
 
 int manager_scan(struct manager *manager) {
     model_begin_scan(&manager->model);
-    int r = sysfs_list_groups(manager->sysfs, scan_group, manager);
+    int r = manager_read_tree(manager);
+    if (r >= 0)
+        r = sysfs_list_groups(manager->sysfs, scan_group, manager);
     if (r >= 0)
         r = sysfs_list_bus_devices(manager->sysfs, scan_bus_device, manager);
     if (r < 0) {
@@ -254,6 +260,18 @@ static void mark_group_stale(struct manager *manager, uint32_t id) {
 
     snprintf(path, sizeof(path), "kernel/iommu_groups/%u", id);
     mark_stale(manager, path, true, id);
+}
+
+int manager_refresh_device(struct manager *manager, const char *path, struct device **ret) {
+    struct device *read = NULL;
+    int r = take_device(manager, path, &read);
+
+    if (r < 0)
+        return r;
+    if (read && read->group)
+        r = manager_refresh_group(manager, read->group->id);
+    *ret = model_device(&manager->model, path);
+    return r;
 }
 
 /* On unbind and remove sysfs is already ahead: the group is the one that the model knows. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A device that joins a group which userspace has passed no policy: it is pinned, so that no driver takes
+/* A device that joins a group which userspace has, or that shares a stream with it, passed no policy: it is pinned, so that no driver takes
  * it, and never given to VFIO. The kernel probes right after it has told of the device, so a host driver
  * may have been faster: it is taken away again only where policy lets drivers be switched and nothing
  * uses the device. */
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "model/device-streams.h"
 #include "util/string.h"
 
 /* A look at one device before it is pinned. */
@@ -59,18 +60,33 @@ static bool is_leased(const struct group *group, const struct device *device) {
     return false;
 }
 
-/* Nobody is to have it beside the user of its group. */
-static bool wants_pin(const struct device *device) {
-    const struct group *group = device->group;
+static bool is_userspace(const struct group *group) {
+    return group && (group->lease || group_is_detached(group));
+}
 
-    if (!group || device->detached || device->guard_failed ||
-        device->moved_by_hand || group->switching)
+/* The group that userspace has, and that the device is in or shares a stream with. NULL if none. */
+static const struct group *group_beside(const struct device *device) {
+    if (is_userspace(device->group))
+        return device->group;
+    for (const struct device *other = device->streams ? device->streams->next_in_set : device;
+         other != device; other = other->streams->next_in_set)
+        if (is_userspace(other->group))
+            return other->group;
+    return NULL;
+}
+
+/* Nobody is to have it beside the user of that group. */
+static bool wants_pin(const struct device *device) {
+    const struct group *group = group_beside(device);
+
+    if (!group || device->detached || device->guard_failed || device->moved_by_hand ||
+        group->switching || (device->group && device->group->switching))
         return false;
     if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
         return false;
     if (group->lease && group->lease->state != LEASE_ACTIVE)
         return false; /* drivers may be on their way already */
-    return group->lease ? !is_leased(group, device) : group_is_detached(group);
+    return !group->lease || !is_leased(group, device);
 }
 
 /* For whom the group left the kernel. */
@@ -113,12 +129,13 @@ static bool let_the_group_go(const struct manager *manager, const struct group *
 
 static bool policy_lets_switch(const struct manager *manager, const struct device *device) {
     struct policy_device view = verdict_policy_view(device);
-    struct policy_subject owner = owner_of(manager, device->group);
+    const struct group *group = group_beside(device);
+    struct policy_subject owner = owner_of(manager, group);
     const struct policy_rule *rule =
         manager->policy ? policy_decide(manager->policy, &view, &owner) : NULL;
 
     return rule && rule->effect == POLICY_ALLOW && rule->detach &&
-           let_the_group_go(manager, device->group, rule->name);
+           let_the_group_go(manager, group, rule->name);
 }
 
 static bool is_used(const struct device *device) {
@@ -140,7 +157,7 @@ static int fill(struct detachment *detachment, const struct device *device) {
     *member = (struct detachment_member){
         .path = strdup(device->path),
         .bus = strdup(device->bus),
-        .group = device->group->id,
+        .group = group_beside(device)->id,
         .move = device->role == ROLE_KERNEL ? MOVE_UNBOUND : MOVE_PINNED,
         .driver = strdup(device->driver ?: ""),
         .target = strdup(""),
@@ -187,6 +204,13 @@ static bool is_looked_at(const struct manager *manager, const char *path) {
         if (string_equal(guard->path, path))
             return true;
     return false;
+}
+
+void manager_guard_peers(struct manager *manager, const struct group *group) {
+    const struct device *member = NULL, *other = NULL;
+
+    while ((other = group_next_outsider(group, &member, other)))
+        manager_guard(manager, model_device(&manager->model, other->path));
 }
 
 void manager_guard(struct manager *manager, struct device *device) {

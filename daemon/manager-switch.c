@@ -144,14 +144,38 @@ static void check_pin(struct transaction *transaction, const struct detachment_m
                      device->driver, device->name);
 }
 
+/* A device that had no group got one when its driver probed it. The record on disk has none: it is found
+ * by its path after a restart, as all are. */
+static void find_new_groups(struct transaction *transaction) {
+    struct detachment *detachment = transaction->detachment;
+
+    for (size_t i = 0; i < detachment->n_members; i++) {
+        struct detachment_member *member = &detachment->members[i];
+        struct device *device = NULL;
+        if (member->group != DETACHMENT_NO_GROUP || detachment->guard)
+            continue;
+        (void)manager_refresh_device(transaction->manager, member->path, &device);
+        if (device && device->group) {
+            member->group = device->group->id;
+            device->group->switching += transaction->marked;
+        } else {
+            transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
+                             "Device %s is on %s, and no IOMMU group formed: it is behind no IOMMU, or its "
+                             "stream is another device's.",
+                             path_basename(member->path), member->target);
+        }
+    }
+}
+
 /* The kernel may have more to say than that each link is right: a device that joined meanwhile. */
 static void check_groups(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     const struct detachment *detachment = transaction->detachment;
 
+    find_new_groups(transaction);
     for (size_t i = 0; i < detachment->n_members; i++) {
         uint32_t id = detachment->members[i].group;
-        if (!detachment_begins_group(detachment, i))
+        if (id != DETACHMENT_NO_GROUP && !detachment_begins_group(detachment, i))
             continue;
         (void)manager_refresh_group(manager, id);
         if (detachment->guard) {
@@ -159,6 +183,8 @@ static void check_groups(struct transaction *transaction) {
             continue;
         }
         const struct group *group = model_group(&manager->model, id);
+        if (id == DETACHMENT_NO_GROUP)
+            continue;
         if (!group)
             transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
                              "Group %u went away while its drivers were switched.", id);
@@ -176,11 +202,13 @@ static void tell(struct manager *manager, uint64_t id, enum outcome outcome, con
         manager->listener->switched(id, outcome, text, manager->listener_data);
 }
 
-/* "Group 7", "Groups 7, 8". */
+/* "Group 7", "Groups 7, 8"; "Device 700a0000.dma" where none has formed. */
 static char *describe_groups(const struct detachment *detachment) {
     size_t n = 0;
     _cleanup_(freep) uint32_t *groups = detachment_list_groups(detachment, &n);
-    char *text = string_format("Group%s", n == 1 ? "" : "s");
+    char *text = n == 0 && detachment->n_members
+                     ? string_format("Device %s", path_basename(detachment->members[0].path))
+                     : string_format("Group%s", n == 1 ? "" : "s");
 
     for (size_t i = 0; text && i < n; i++) {
         char *longer = string_format("%s%s %u", text, i ? "," : "", groups[i]);
@@ -192,9 +220,12 @@ static char *describe_groups(const struct detachment *detachment) {
 
 static void refresh_groups(struct transaction *transaction) {
     const struct detachment *detachment = transaction->detachment;
+    struct device *device;
 
     for (size_t i = 0; i < detachment->n_members; i++)
-        if (detachment_begins_group(detachment, i))
+        if (detachment->members[i].group == DETACHMENT_NO_GROUP)
+            (void)manager_refresh_device(transaction->manager, detachment->members[i].path, &device);
+        else if (detachment_begins_group(detachment, i))
             (void)manager_refresh_group(transaction->manager, detachment->members[i].group);
     manager_settle(transaction->manager);
 }
@@ -206,6 +237,8 @@ static void guard_groups(struct manager *manager, const uint32_t *groups, size_t
         for (struct device *member = group ? group->members : NULL; member;
              member = member->next_member)
             manager_guard(manager, member);
+        if (group)
+            manager_guard_peers(manager, group);
         if (group && !group->lease)
             manager_end_guard(manager, group);
     }
@@ -222,8 +255,8 @@ static void record_end(struct manager *manager, const struct detachment *detachm
 
 static char *describe_detach(const struct detachment *detachment, const char *groups) {
     if (detachment->guard)
-        return string_format("Device %s joined a group that userspace has (%s) and is pinned: no driver "
-                             "takes it.",
+        return string_format("Device %s joined a group that userspace has, or shares a stream with it "
+                             "(%s), and is pinned: no driver takes it.",
                              path_basename(detachment->members[0].path), groups);
     return string_format("%s went from host drivers to userspace, for uid %u%s%s.", groups,
                          detachment->uid, *detachment->rule ? " by rule " : "", detachment->rule);

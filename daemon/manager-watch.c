@@ -5,6 +5,7 @@
 
 #include <syslog.h>
 
+#include "model/device-streams.h"
 #include "util/string.h"
 
 /* Somebody who works against us again and again is reported, not fought without end. */
@@ -35,20 +36,37 @@ static void report_conflict(struct manager *manager, struct group *group, const 
                                     manager->listener_data);
 }
 
-void manager_note_bind(struct manager *manager, struct device *device, const char *driver) {
-    struct group *group = device->group;
-
+/* group: the device's own, or one that it shares a stream with. */
+static void note_bind_beside(struct manager *manager, struct group *group, struct device *device,
+                             const char *driver) {
     if (!group || !group->lease || driver_role(driver, false, false) != ROLE_KERNEL)
         return;
     const char *interned = intern_string(&manager->model.strings, driver);
     if (!interned || device->conflict_driver == interned)
         return;
     device->conflict_driver = interned;
+    bool inside = device->group == group;
     _cleanup_(freep) char *text = string_format(
-        "Driver %s took device %s of group %u beside its owner, uid %u (lease %llu); unbind it.",
-        driver, device->name, group->id, group->lease->holder,
+        "Driver %s took device %s %s group %u beside its owner, uid %u (lease %llu); unbind it.", driver,
+        device->name, inside ? "of" : "on the same stream as", group->id, group->lease->holder,
         (unsigned long long)group->lease->id);
-    report_conflict(manager, group, device->name, driver, "kernel-driver", text ?: "");
+    enum reason outside = device->group ? REASON_SPLIT : REASON_HALF;
+    report_conflict(manager, group, device->name, driver,
+                    reason_to_string(inside ? REASON_KERNEL_DRIVER : outside), text ?: "");
+}
+
+void manager_note_bind(struct manager *manager, struct device *device, const char *driver) {
+    note_bind_beside(manager, device->group, device, driver);
+}
+
+/* What shares a stream is as near as a member. */
+static void check_outsiders(struct manager *manager, struct group *group) {
+    const struct device *member = NULL, *other = NULL;
+
+    while ((other = group_next_outsider(group, &member, other)))
+        if (other->role == ROLE_KERNEL)
+            note_bind_beside(manager, group, model_device(&manager->model, other->path),
+                             other->driver);
 }
 
 static struct lease_group *lease_group_of(struct lease *lease, uint32_t id) {
@@ -122,6 +140,7 @@ static void check_members(struct manager *manager, struct group *group) {
         if (member->role == ROLE_KERNEL)
             manager_note_bind(manager, member, member->driver);
     }
+    check_outsiders(manager, group);
 }
 
 /* Somebody may be at it again before it is read back: their event then finds what is known already,
@@ -264,6 +283,8 @@ static void settle_guard(struct manager *manager) {
 }
 
 void manager_settle(struct manager *manager) {
+    if (model_find_sets(&manager->model) < 0)
+        log_message(LOG_ERR, "Which devices share a stream can not be found out: no memory.");
     settle_detachments(manager);
     for (struct group *group = manager->model.removed_groups; group; group = group->next_dirty)
         watch_removed(manager, group);

@@ -123,6 +123,8 @@ int manager_probe_kernel(const char *state_directory);
 int manager_scan(struct manager *manager);
 /* Reads one group's members, node and facts again. The group may be gone afterwards. */
 int manager_refresh_group(struct manager *manager, uint32_t id);
+/* Reads one device again, and the group that it is in. *ret is NULL if it is gone. */
+int manager_refresh_device(struct manager *manager, const char *path, struct device **ret);
 /* Reads the nodes of a group and of its members' cdevs again. */
 void manager_refresh_node(struct manager *manager, struct group *group);
 /* Reads which devices each group has, and those that are new or moved. */
@@ -132,6 +134,13 @@ void manager_handle_uevent(const struct uevent *event, void *userdata);
 void manager_reread_stale(struct manager *manager);
 void manager_handle_node_event(enum node_event event, uint32_t id, const char *vfio_device,
                                void *userdata);
+
+/* ---- the device tree (manager-tree.c) */
+
+/* Reads what the firmware says, if there is a tree. 0 or -ENOMEM; what is wrong with it is logged. */
+int manager_read_tree(struct manager *manager);
+/* For a device that is new: its node and what ids its DMA carries. node is room for the former. */
+int manager_read_node(struct manager *manager, struct device_facts *facts, char *node, size_t size);
 
 /* ---- what follows from changes (manager-watch.c) */
 
@@ -355,8 +364,10 @@ void manager_free_reservations(struct manager *manager);
 
 /* ---- the guard (manager-guard.c) */
 
-/* Pins the device if it has joined a group that userspace has. */
+/* Pins the device if it has joined a group that userspace has, or shares a stream with one. */
 void manager_guard(struct manager *manager, struct device *device);
+/* The same for those outside of the group that share a stream with it. */
+void manager_guard_peers(struct manager *manager, const struct group *group);
 /* A lease of the group has ended: what was pinned beside it is not any more. */
 void manager_end_guard(struct manager *manager, const struct group *group);
 /* What failed is tried again, with the tick. */

@@ -22,6 +22,9 @@ static int append_finding(sd_bus_message *reply, const struct finding *finding,
             "text", "s", text ?: "");
     if (r >= 0 && finding->rule)
         r = sd_bus_message_append(reply, "{sv}", "rule", "s", finding->rule->name);
+    _cleanup_(freep) char *other = finding->other ? text_escape(finding->other->name) : NULL;
+    if (r >= 0 && other)
+        r = sd_bus_message_append(reply, "{sv}", "other", "s", other);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

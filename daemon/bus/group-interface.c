@@ -81,9 +81,11 @@ GETTER(domain_type) {
     return sd_bus_message_append(reply, "s", group->facts.type);
 }
 
-/* Nothing outside of a group can share its stream, as far as this version looks. */
+/* What goes with every change to whom this group shares a stream with. */
 GETTER(isolated) {
-    return sd_bus_message_append(reply, "b", true);
+    const struct group *group = userdata;
+
+    return sd_bus_message_append(reply, "b", group->published.isolated);
 }
 
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bus/audit-tree.h"
 #include "bus/bus.h"
 #include "bus/call.h"
 #include "bus/claim.h"
@@ -118,12 +119,7 @@ static int run_rescan(struct call *call) {
     return r < 0 ? r : CALL_DONE;
 }
 
-/* ---- what comes with later work */
-
-static int run_unsupported(struct call *call) {
-    return call_fail(call, OUTCOME_NOT_SUPPORTED, "This version of dmaownd can not do %s yet.",
-                     sd_bus_message_get_member(call->message));
-}
+/* ---- the methods */
 
 #define METHOD(name)                                                                               \
     static int method_##name(sd_bus_message *message, void *userdata, sd_bus_error *error) {       \
@@ -141,7 +137,7 @@ METHOD(plan_detach)
 METHOD(plan_reattach)
 METHOD(reload)
 METHOD(rescan)
-METHOD(unsupported)
+METHOD(audit_device_tree)
 
 /* ---- properties */
 
@@ -210,7 +206,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("Revoke", SD_BUS_ARGS("o", lease, "a{sv}", options), SD_BUS_NO_RESULT,
                             method_revoke, OPEN),
     SD_BUS_METHOD_WITH_ARGS("AuditDeviceTree", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", findings),
-                            method_unsupported, OPEN),
+                            method_audit_device_tree, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Rescan", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_rescan, OPEN),
     SD_BUS_PROPERTY("Version", "s", get_version, 0, CONSTANT),

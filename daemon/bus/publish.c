@@ -11,6 +11,7 @@
 #include "bus/modules.h"
 #include "bus/switch.h"
 #include "bus/units.h"
+#include "model/device-streams.h"
 #include "util/string.h"
 
 #define PROPERTIES_MAX 16
@@ -85,11 +86,12 @@ static uint64_t mix_text(uint64_t hash, const char *text) {
     return mix(hash, 0);
 }
 
-static struct group_published group_state(const struct group *group) {
+static struct group_published group_state(const struct model *model, const struct group *group) {
     struct group_published state = {
         .owner = group_owner(group),
         .viable = group_viable(group),
         .node = group->node.present,
+        .isolated = group_is_isolated(model, group),
         .lease = group->lease ? group->lease->id : 0,
         .type = mix_text(0, group->facts.type),
     };
@@ -103,7 +105,7 @@ static struct group_published group_state(const struct group *group) {
 }
 
 static void publish_group(struct bus *bus, struct group *group) {
-    struct group_published now = group_state(group), *was = &group->published;
+    struct group_published now = group_state(&bus->manager->model, group), *was = &group->published;
     char path[BUS_PATH_MAX];
     struct names names = {0};
 
@@ -119,6 +121,7 @@ static void publish_group(struct bus *bus, struct group *group) {
         add_name(&names, now.lease != was->lease, "Lease");
         add_name(&names, now.node != was->node, "Node");
         add_name(&names, now.type != was->type, "DomainType");
+        add_name(&names, now.isolated != was->isolated, "Isolated");
         emit_changes(bus, path, BUS_GROUP_INTERFACE, &names);
     }
     *was = now;

@@ -11,6 +11,7 @@ struct call_switch {
     size_t n;
     uint64_t held; /* the switch that moved something for this call; 0 */
     bool undoes; /* what is under way goes back if the call is given up */
+    bool judged_later; /* some device had no group: what formed is judged afterwards */
     bool ended;  /* all of them */
     enum outcome outcome;
     char *text;

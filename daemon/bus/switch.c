@@ -66,6 +66,14 @@ void call_follow_switch(struct call *call, uint64_t id) {
         note_end(moving, moving->n - 1, bus->last_switch_outcome, bus->last_switch_text ?: "");
 }
 
+/* A group that formed on the way, of which the call has not heard. */
+static void give_back_held(struct manager *manager, const struct call_switch *moving) {
+    struct detachment *detachment = manager_find_detachment(manager, moving->held);
+
+    if (detachment && detachment->pending && detachment->state == DETACHMENT_DETACHED)
+        (void)manager_reattach(manager, detachment, WAY_BACK_EXACT, false);
+}
+
 /* Only what the caller detached, and nobody has by now; pending: and was not answered for yet. */
 static void give_back(struct manager *manager, struct call_switch *moving, uid_t uid, bool pending) {
     struct detachment *found[DETACHMENTS_MAX];
@@ -99,6 +107,8 @@ void call_end_switch(struct call *call) {
         free(manager_undo_detach(call->bus->manager, moving->ids[i],
                                  "was given up, since its caller has left the bus"));
     give_back(call->bus->manager, moving, call->caller->uid, true);
+    if (moving->judged_later)
+        give_back_held(call->bus->manager, moving);
     free(moving->text);
     free(moving);
     call->moving = NULL;
@@ -137,6 +147,12 @@ static bool is_looked_at(const struct claim *claim, const struct device *device,
 static size_t collect(const struct claim *claim, bool for_switch, struct device **ret) {
     size_t n = 0;
 
+    for (size_t i = 0; i < claim->n_groupless; i++)
+        if (is_looked_at(claim, claim->groupless[i], for_switch)) {
+            if (ret)
+                ret[n] = claim->groupless[i];
+            n++;
+        }
     for (size_t i = 0; i < claim->n_groups; i++)
         for (struct device *member = claim->groups[i]->members; member;
              member = member->next_member) {
@@ -222,13 +238,21 @@ int call_fail_late(struct call *call, const char *step, const char *holders, con
                      known ? " by " : "", known ? holders : "", then);
 }
 
-static int follow_away(struct call *call) {
+static void note_moved(struct call_switch *moving, const struct claim *claim) {
+    moving->n_moved = 0;
+    for (size_t i = 0; i < claim->n_groups; i++)
+        moving->moved[moving->n_moved++] = claim->groups[i]->id;
+}
+
+static int follow_away(struct call *call, const struct claim *claim) {
     struct call_switch *moving = call->moving;
 
     if (moving->ended)
         ev_timer_stop(call->bus->loop, &call->timer);
-    if (moving->ended && moving->outcome == OUTCOME_OK)
+    if (moving->ended && moving->outcome == OUTCOME_OK) {
+        note_moved(moving, claim); /* groups that have formed, too */
         return CALL_PROCEEDS;
+    }
     if (moving->ended) {
         moving->n_moved = 0;
         return call_fail(call, moving->outcome, "%s", moving->text ?: "The switch failed.");
@@ -264,10 +288,10 @@ static int start_away(struct call *call, const struct claim *claim, const struct
         return CALL_PROCEEDS;
     moving->undoes = true;
     moving->held = id;
-    for (size_t i = 0; i < claim->n_groups; i++)
-        moving->moved[moving->n_moved++] = claim->groups[i]->id;
+    moving->judged_later = claim->n_groupless > 0;
+    note_moved(moving, claim);
     call_follow_switch(call, id);
-    return follow_away(call);
+    return follow_away(call, claim);
 }
 
 static int judge(struct call *call, const struct claim *claim, uint64_t wait,
@@ -306,6 +330,9 @@ static bool every_target_was_looked_at(const struct claim *claim) {
              member = member->next_member)
             if (is_looked_at(claim, member, true) && !member->survey)
                 return false;
+    for (size_t i = 0; i < claim->n_groupless; i++)
+        if (is_looked_at(claim, claim->groupless[i], true) && !claim->groupless[i]->survey)
+            return false;
     return true;
 }
 
@@ -314,7 +341,7 @@ int call_detach(struct call *call, struct claim *claim, uint64_t wait) {
 
     claim->held = call->moving ? call->moving->held : 0;
     if (call->moving && (call->moving->n || call->moving->ended))
-        return follow_away(call);
+        return follow_away(call, claim);
     call_set_deadline(call, wait);
     manager_catch_up(call->bus->manager);
     call->surveyed = call->surveyed && every_target_was_looked_at(claim);
@@ -360,6 +387,24 @@ static int ask_for_switcher(struct call *call) {
     return call_ask_whether_there(call, on_switcher_there, waiting);
 }
 
+/* Groups that formed when their devices were moved: policy and everything else once more, in full. */
+static int judge_formed(struct call *call, const struct claim *claim) {
+    _cleanup_(verdict_done) struct verdict verdict = {0};
+    _cleanup_(refusal_done) struct refusal refusal = {0};
+    struct manager *manager = call->bus->manager;
+
+    if (!call->moving || !call->moving->judged_later)
+        return CALL_PROCEEDS;
+    manager_catch_up(manager);
+    struct verdict_request request = manager_request(manager, claim);
+    request.before_switch = false;
+    verdict_reach(&request, &verdict);
+    if (verdict.grantable || verdict.out_of_memory)
+        return verdict.grantable ? CALL_PROCEEDS : -ENOMEM;
+    enum outcome r = manager_refuse_by_verdict(manager, claim, &request, &verdict, &refusal);
+    return call_refuse(call, (int)r, &refusal);
+}
+
 int run_detach(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     struct switch_options options;
@@ -367,6 +412,8 @@ int run_detach(struct call *call) {
 
     if (r == CALL_PROCEEDS)
         r = call_detach(call, &question.claim, options.wait);
+    if (r == CALL_PROCEEDS)
+        r = judge_formed(call, &question.claim);
     if (r != CALL_PROCEEDS)
         return r;
     r = call->moving && call->moving->n_moved ? ask_for_switcher(call) : 0;

@@ -61,7 +61,7 @@ static int add_target(const struct manager *manager, const char *target, struct 
 
     if (r != OUTCOME_OK)
         return r;
-    if (group && device)
+    if (device)
         add_device(targets->named, &targets->n_named, device);
     if (group)
         add_group(targets, group);

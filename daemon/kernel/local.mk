@@ -11,6 +11,7 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/openers.c daemon/kernel/openers.h \
 	daemon/kernel/path.c daemon/kernel/path.h \
 	daemon/kernel/process.c daemon/kernel/process.h \
+	daemon/kernel/requester.c daemon/kernel/requester.h \
 	daemon/kernel/reset.c daemon/kernel/reset.h \
 	daemon/kernel/sysfs-list.c daemon/kernel/sysfs.c daemon/kernel/sysfs.h \
 	daemon/kernel/uevent.c daemon/kernel/uevent.h \

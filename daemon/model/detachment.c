@@ -74,13 +74,9 @@ uint32_t *detachment_list_groups(const struct detachment *detachment, size_t *re
     uint32_t *groups = calloc(detachment->n_members ?: 1, sizeof(*groups));
     size_t n = 0;
 
-    for (size_t i = 0; groups && i < detachment->n_members; i++) {
-        size_t at = 0;
-        while (at < n && groups[at] != detachment->members[i].group)
-            at++;
-        groups[at] = detachment->members[i].group;
-        n += at == n;
-    }
+    for (size_t i = 0; groups && i < detachment->n_members; i++)
+        if (detachment->members[i].group != DETACHMENT_NO_GROUP && detachment_begins_group(detachment, i))
+            groups[n++] = detachment->members[i].group;
     *ret_n = groups ? n : 0;
     return groups;
 }

@@ -16,6 +16,9 @@
 /* No driver has this name: a device with it in driver_override is taken by none. */
 #define PIN_DRIVER "dmaownd-held"
 
+/* Of a device that has no group yet: one forms when its VFIO driver probes it. */
+#define DETACHMENT_NO_GROUP UINT32_MAX
+
 enum move {
     MOVE_STAYS,
     MOVE_TO_USER, /* to a VFIO driver */
@@ -36,7 +39,7 @@ enum detachment_state {
 struct detachment_member {
     char *path; /* below the sysfs root */
     char *bus;
-    uint32_t group;
+    uint32_t group; /* or DETACHMENT_NO_GROUP */
     enum move move;
     char *driver;   /* the host driver before; "" for none */
     char *override; /* before; "" for none; NULL where the bus has no overrides */
@@ -72,7 +75,7 @@ void detachment_remove(struct detachment *detachment, size_t index);
 struct detachment_member *detachment_find(const struct detachment *detachment, const char *path);
 /* Whether a member is in the group. */
 bool detachment_has_group(const struct detachment *detachment, uint32_t group);
-/* Each group once; the array is the caller's. NULL when out of memory. */
+/* Each group that has formed once; the array is the caller's. NULL when out of memory. */
 uint32_t *detachment_list_groups(const struct detachment *detachment, size_t *ret_n);
 /* Whether no member before this one is in its group: for what is done once for each group. */
 bool detachment_begins_group(const struct detachment *detachment, size_t index);

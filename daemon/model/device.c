@@ -2,7 +2,7 @@
 #include "model/device.h"
 
 #include "model/detachment.h"
-
+#include "model/model.h"
 #include "util/pci-class.h"
 #include "util/string.h"
 
@@ -35,4 +35,21 @@ const char *device_host_driver(const struct device *device) {
 
 bool device_is_soiled_for(const struct device *device, uid_t uid) {
     return device->soiled_by != UID_NONE && device->soiled_by != uid;
+}
+
+/* Devices on one bus of the hierarchy have one folder above them. */
+static bool is_sibling(const struct device *one, const struct device *other) {
+    size_t length = (size_t)(one->name - one->path);
+
+    return one != other && (size_t)(other->name - other->path) == length &&
+           strncmp(one->path, other->path, length) == 0;
+}
+
+bool device_reset_spans_groups(const struct model *model, const struct device *device) {
+    if (!string_equal(device->reset_methods, "bus") || device_is_bridge(device))
+        return false;
+    for (const struct device *other = model->devices; other; other = other->by_path.next)
+        if (is_sibling(device, other) && other->group != device->group)
+            return true;
+    return false;
 }

@@ -18,8 +18,12 @@
 struct group;
 struct survey;
 struct detachment_member;
+struct device_streams;
 
 #define UID_NONE ((uid_t)-1)
+
+/* A function's own id, and one for each bridge above it that puts its own in its place. */
+#define DEVICE_REQUESTERS_MAX 8
 
 /* What one reading of sysfs says of a device. The strings are borrowed. */
 struct device_facts {
@@ -37,6 +41,11 @@ struct device_facts {
     uint32_t class;          /* 0x020000 for an Ethernet controller */
     int numa_node;           /* -1 if unknown */
     const char *physfn;      /* of a VF: the path of its PF; NULL for others */
+    const char *tree_node;   /* its node in the device tree, of a PCI function that of its host
+                              * bridge: "/soc/dma@700a0000"; NULL without */
+    uint32_t requesters[DEVICE_REQUESTERS_MAX]; /* of a PCI function with such a node: what ids its DMA
+                                                 * carries, its own first */
+    unsigned n_requesters;
 };
 
 struct device {
@@ -53,6 +62,7 @@ struct device {
     bool has_ids;
     char *physfn;       /* of a VF: the path of its PF; NULL for others */
     unsigned n_vfs;     /* devices whose PF it is */
+    struct device_streams *streams; /* what the device tree says of it; NULL without a node */
     struct survey *survey; /* what was found at the last look; NULL before the first */
     const struct detachment_member *detached; /* what dmaownd moved or pinned; NULL if it did not */
     uid_t soiled_by;    /* who had it open and may have left it running; UID_NONE */

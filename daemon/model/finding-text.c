@@ -117,6 +117,27 @@ static char *node_text(const struct finding *finding, const char *subject) {
     return string_format("%s has no node %s%s.", subject, folder, name);
 }
 
+/* By the device tree, the IOMMU can not tell this device from one outside of the group. */
+static char *sharing_text(const struct finding *finding, const char *subject) {
+    const struct device *other = finding->other;
+
+    if (!other)
+        return string_format("%s can not be shown to be isolated: the device tree can not be read (see "
+                             "dmaownd's log).",
+                             subject);
+    if (finding->reason == REASON_SPLIT)
+        return string_format("%s shares a stream with device %s in group %u, by the device tree: whoever "
+                             "has one group reaches the memory of the other; see dmaownctl audit-dt.",
+                             subject, other->name, other->group->id);
+    if (finding->reason == REASON_PENDING)
+        return string_format("%s shares a stream with device %s, which has no group and no driver yet; "
+                             "none is to take it meanwhile.",
+                             subject, other->name);
+    return string_format("%s shares a stream with device %s, which is in no group and which the kernel "
+                         "driver %s drives: each reaches the memory of the other; unbind it first.",
+                         subject, other->name, other->driver ?: "(unknown)");
+}
+
 /* Of a device: why it can not be moved to one. */
 static char *driver_text(const struct finding *finding, const char *subject) {
     const struct survey *survey = finding->device ? finding->device->survey : NULL;
@@ -179,6 +200,9 @@ static char *viability_text(const struct finding *finding, const char *subject) 
         return string_format("%s can not be given away safely on this kernel: it is older than "
                              "5.19.",
                              subject);
+    case REASON_SPLIT:
+    case REASON_HALF:
+        return sharing_text(finding, subject);
     case REASON_PF_OWNED:
         return string_format("%s is a VF, and another user has its PF; release that first.", subject);
     case REASON_NOT_RESET:
@@ -203,10 +227,43 @@ static char *quota_text(const struct finding *finding, const struct verdict_requ
                          policy_limits(request->policy)->leases_per_uid);
 }
 
+/* What the device tree says of the device alone. */
+static char *tree_text(enum reason reason, const char *subject) {
+    switch (reason) {
+    case REASON_TWO_IOMMUS:
+        return string_format("%s is behind two IOMMUs, by the device tree; the kernel may put it on one "
+                             "of them only.",
+                             subject);
+    case REASON_DISABLED_IOMMU:
+        return string_format("%s names an IOMMU that is disabled in the device tree.", subject);
+    case REASON_MAP_OVERLAP:
+        return string_format("%s is behind an iommu-map of the device tree that overlaps with itself or "
+                             "with others.",
+                             subject);
+    default:
+        return string_format("%s names no IOMMU in the device tree, though others do.", subject);
+    }
+}
+
+static char *pending_text(const struct finding *finding, const char *subject) {
+    if (finding->other)
+        return sharing_text(finding, subject);
+    return string_format("%s has no IOMMU group yet: one forms when a driver first probes it, and is "
+                         "judged then.",
+                         subject);
+}
+
 static char *information_text(const struct finding *finding, const char *subject) {
     const char *driver = finding->device->driver;
 
     switch (finding->reason) {
+    case REASON_PENDING:
+        return pending_text(finding, subject);
+    case REASON_TWO_IOMMUS:
+    case REASON_DISABLED_IOMMU:
+    case REASON_MAP_OVERLAP:
+    case REASON_NO_IOMMUS:
+        return tree_text(finding->reason, subject);
     case REASON_RESET_SPANS_GROUPS:
         return string_format("%s has no reset but that of its bus, which takes devices of other "
                              "groups along.",

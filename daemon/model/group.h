@@ -37,7 +37,7 @@ struct group {
     bool foreign_reported; /* the open that is seen now was recorded */
     struct group_published {
         uint8_t owner;
-        bool viable, node;
+        bool viable, node, isolated;
         uint64_t lease, members, blockers, type;
     } published; /* what the bus was told last, for a PropertiesChanged with what changed */
     struct device *members; /* by device::next_member, sorted by path */

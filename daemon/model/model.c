@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/device-streams.h"
 #include "model/survey.h"
 #include "util/string.h"
 
@@ -61,6 +62,8 @@ static void touch_device(struct model *model, struct device *device, unsigned ch
     device->changes |= (uint8_t)changes;
     if (device->group)
         model_touch_group(model, device->group);
+    if (changes & (DEVICE_GROUP | DEVICE_ROLE))
+        device_streams_changed(model, device);
     if (device->listed)
         return;
     device->listed = true;
@@ -261,6 +264,10 @@ static int add_device(struct model *model, const struct device_facts *facts, str
     }
     model->n_devices++;
     count_vfs(model, device);
+    if (device_streams_add(model, device, facts) < 0) {
+        *ret = TAKE_POINTER(device);
+        return -ENOMEM;
+    }
     touch_device(model, device, DEVICE_ADDED);
     *ret = TAKE_POINTER(device);
     return 0;
@@ -353,6 +360,7 @@ void model_remove_device(struct model *model, struct device *device) {
     if (device->listed)
         unlist_device(model, device);
     leave_group(model, device);
+    device_streams_remove(model, device);
     unindex_name(model, device);
     HASH_DELETE(by_path, model->devices, device);
     model->n_devices--;
@@ -396,23 +404,6 @@ int model_update_cdev(struct model *model, struct device *device, const struct n
     return 0;
 }
 
-/* Devices on one bus of the hierarchy have one folder above them. */
-static bool is_sibling(const struct device *one, const struct device *other) {
-    size_t length = (size_t)(one->name - one->path);
-
-    return one != other && (size_t)(other->name - other->path) == length &&
-           strncmp(one->path, other->path, length) == 0;
-}
-
-bool device_reset_spans_groups(const struct model *model, const struct device *device) {
-    if (!string_equal(device->reset_methods, "bus") || device_is_bridge(device))
-        return false;
-    for (const struct device *other = model->devices; other; other = other->by_path.next)
-        if (is_sibling(device, other) && other->group != device->group)
-            return true;
-    return false;
-}
-
 void model_take_survey(struct model *model, struct device *device, struct survey *survey) {
     if (!survey_uses_equal(device->survey, survey))
         touch_device(model, device, DEVICE_USES);
@@ -437,6 +428,7 @@ void model_set_lease(struct model *model, struct group *group, struct lease *lea
         member->conflict_driver = NULL;
         member->join_reported = false;
     }
+    device_streams_leased(group);
     model_touch_group(model, group);
 }
 
@@ -484,5 +476,6 @@ void model_done(struct model *model) {
         model_remove_device(model, device);
     }
     model_forget_changes(model);
+    model->tree = device_tree_free(model->tree);
     intern_done(&model->strings);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/device-tree.h"
 #include "model/device.h"
 #include "model/group.h"
 #include "util/intern.h"
@@ -31,6 +32,9 @@ struct model {
     size_t n_devices, n_groups;
     size_t n_vfs; /* devices that have a PF */
     struct intern strings;
+    struct device_tree *tree; /* NULL without: see model/device-streams.h */
+    bool tree_is_unreadable;  /* the machine has one, but what it says is not known */
+    bool sets_are_stale;      /* devices with streams came or went: see model_find_sets */
 
     struct device *dirty_devices;
     struct group *dirty_groups;

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Findings are collected in the order of the contract's table only as far as that is cheap; the
  * enum of reasons carries the order, and the smallest blocking one is the first. */
-#include "model/verdict.h"
+#include "model/verdict-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/detachment.h"
+#include "model/device-streams.h"
 #include "model/survey.h"
 #include "util/string.h"
-
-/* What a run of the function keeps beside its request. */
-struct court {
-    const struct verdict_request *request;
-    struct verdict *verdict;
-    bool keep; /* findings, not only the first reason */
-};
 
 static bool verdict_grow(struct verdict *verdict) {
     size_t room = verdict->room ? verdict->room * 2 : 8;
@@ -31,7 +25,7 @@ static bool verdict_grow(struct verdict *verdict) {
     return true;
 }
 
-static void find(struct court *court, const struct finding *finding) {
+void court_find(struct court *court, const struct finding *finding) {
     struct verdict *verdict = court->verdict;
     bool first = finding->blocks && (!verdict->first || finding->reason < verdict->first);
 
@@ -46,10 +40,10 @@ static void find(struct court *court, const struct finding *finding) {
     verdict->findings[verdict->n_findings++] = *finding;
 }
 
-static void find_block(struct court *court, enum reason reason, const struct group *group,
-                       const struct device *device) {
-    find(court, &(struct finding){
-                    .reason = reason, .blocks = true, .group = group, .device = device});
+void court_find_block(struct court *court, enum reason reason, const struct group *group,
+                      const struct device *device) {
+    court_find(court, &(struct finding){
+                          .reason = reason, .blocks = true, .group = group, .device = device});
 }
 
 struct policy_device verdict_policy_view(const struct device *device) {
@@ -111,7 +105,7 @@ static void judge_holder(struct court *court, const struct device *device,
     if (!finding.rule && !policy_rule_delegates(rule, request->holder.uid))
         finding.rule = rule;
     if (finding.rule)
-        find(court, &finding);
+        court_find(court, &finding);
 }
 
 static const struct policy_rule *decide(const struct verdict_request *request,
@@ -129,11 +123,11 @@ static bool judge_device_policy(struct court *court, const struct device *device
     const struct policy_rule *rule = decide(request, &view);
 
     if (!rule || rule->effect == POLICY_DENY) {
-        find(court, &(struct finding){.reason = rule ? REASON_POLICY_DENIED : REASON_NO_RULE,
-                                      .blocks = true,
-                                      .group = device->group,
-                                      .device = device,
-                                      .rule = rule});
+        court_find(court, &(struct finding){.reason = rule ? REASON_POLICY_DENIED : REASON_NO_RULE,
+                                            .blocks = true,
+                                            .group = device->group,
+                                            .device = device,
+                                            .rule = rule});
         return false;
     }
     policy_terms_add(&court->verdict->terms, rule);
@@ -153,16 +147,16 @@ static void judge_terms(struct court *court) {
         struct finding finding = {.blocks = true, .rule = rule, .group = first_group};
         if (request->mode && !(rule->modes & request->mode)) {
             finding.reason = REASON_MODE_DENIED;
-            find(court, &finding);
+            court_find(court, &finding);
         }
         if (request->detach && !rule->detach && !request->reserve) {
             finding.reason = REASON_DETACH_DENIED;
-            find(court, &finding);
+            court_find(court, &finding);
         }
         bool lifetime = !request->lifetime || rule->lifetimes & request->lifetime;
         if (!lifetime || (rule->max_ttl && request->ttl > rule->max_ttl)) {
             finding.reason = REASON_LIFETIME_DENIED;
-            find(court, &finding);
+            court_find(court, &finding);
         }
     }
 }
@@ -173,10 +167,10 @@ static void judge_common_lifetime(struct court *court) {
     const struct verdict *verdict = court->verdict;
 
     if (!request->lifetime && verdict->n_rules && !verdict->terms.lifetimes)
-        find(court, &(struct finding){.reason = REASON_LIFETIME_DENIED,
-                                      .blocks = true,
-                                      .group = request->n_groups ? request->groups[0] : NULL,
-                                      .rule = verdict->rules[0]});
+        court_find(court, &(struct finding){.reason = REASON_LIFETIME_DENIED,
+                                            .blocks = true,
+                                            .group = request->n_groups ? request->groups[0] : NULL,
+                                            .rule = verdict->rules[0]});
 }
 
 static void judge_group_policy(struct court *court, const struct group *group) {
@@ -189,7 +183,7 @@ static void judge_group_policy(struct court *court, const struct group *group) {
         decided = true;
     }
     if (!decided)
-        find_block(court, REASON_NO_RULE, group, group->members);
+        court_find_block(court, REASON_NO_RULE, group, group->members);
 }
 
 /* What the host needs the device for: in the way only of whoever wants to take it from its driver. */
@@ -200,11 +194,11 @@ static void judge_uses(struct court *court, const struct device *device) {
         return;
     for (size_t i = 0; survey && i < survey->n_uses; i++) {
         bool needed = reason_outcome(survey->uses[i].reason) == OUTCOME_DEVICE_IN_USE;
-        find(court, &(struct finding){.reason = survey->uses[i].reason,
-                                      .blocks = needed && court->request->before_switch,
-                                      .group = device->group,
-                                      .device = device,
-                                      .use = &survey->uses[i]});
+        court_find(court, &(struct finding){.reason = survey->uses[i].reason,
+                                            .blocks = needed && court->request->before_switch,
+                                            .group = device->group,
+                                            .device = device,
+                                            .use = &survey->uses[i]});
     }
 }
 
@@ -213,10 +207,10 @@ static void judge_kernel_member(struct court *court, const struct group *group,
                                 const struct device *member) {
     bool unsafe = driver_is_unsafe_uio(member->driver);
 
-    find(court, &(struct finding){.reason = unsafe ? REASON_UNSAFE_UIO : REASON_KERNEL_DRIVER,
-                                  .blocks = !court->request->before_switch,
-                                  .group = group,
-                                  .device = member});
+    court_find(court, &(struct finding){.reason = unsafe ? REASON_UNSAFE_UIO : REASON_KERNEL_DRIVER,
+                                        .blocks = !court->request->before_switch,
+                                        .group = group,
+                                        .device = member});
     judge_uses(court, member);
 }
 
@@ -226,25 +220,25 @@ static void judge_members(struct court *court, const struct group *group) {
 
     for (const struct device *member = group->members; member; member = member->next_member) {
         if (string_equal(member->bus, "cdx") || string_equal(member->bus, "vmbus"))
-            find_block(court, REASON_NOT_ENFORCED, group, member);
+            court_find_block(court, REASON_NOT_ENFORCED, group, member);
         if (member->role == ROLE_KERNEL)
             judge_kernel_member(court, group, member);
         else if (court->keep)
-            find(court, &(struct finding){.reason = information[member->role],
-                                          .group = group,
-                                          .device = member});
+            court_find(court, &(struct finding){.reason = information[member->role],
+                                                .group = group,
+                                                .device = member});
     }
 }
 
 static void judge_owner(struct court *court, const struct group *group) {
     if (group->switching || (group->held_for && group->held_for != court->request->held))
-        find_block(court, REASON_SWITCHING, group, NULL);
+        court_find_block(court, REASON_SWITCHING, group, NULL);
     if (group->lease)
-        find_block(court,
-                   group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED, group,
-                   NULL);
+        court_find_block(court,
+                         group->lease->state == LEASE_DRAINING ? REASON_DRAINING : REASON_LEASED, group,
+                         NULL);
     else if (group->open)
-        find_block(court, REASON_OPEN_ELSEWHERE, group, NULL);
+        court_find_block(court, REASON_OPEN_ELSEWHERE, group, NULL);
 }
 
 static bool has_cdev(const struct group *group) {
@@ -267,7 +261,7 @@ enum lease_interface verdict_interface(const struct verdict_request *request) {
 static void judge_cdevs(struct court *court, const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member)
         if (member->role == ROLE_USER && !member->cdev)
-            find_block(court, REASON_NO_NODE, group, member);
+            court_find_block(court, REASON_NO_NODE, group, member);
 }
 
 /* Of either kind, whichever is asked for: each leads to the same devices. */
@@ -277,10 +271,10 @@ static void judge_access(struct court *court, const struct group *group) {
     if (group->lease)
         return;
     if (group->node.present && node_open_to_others(&group->node, holder))
-        find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, NULL);
+        court_find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, NULL);
     for (const struct device *member = group->members; member; member = member->next_member)
         if (member->cdev && node_open_to_others(member->cdev, holder))
-            find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
+            court_find_block(court, REASON_NODE_OPEN_TO_OTHERS, group, member);
 }
 
 /* Drivers are to be switched, and something is left to be switched. */
@@ -298,36 +292,36 @@ static void judge_targets(struct court *court, const struct group *group) {
     const struct verdict_request *request = court->request;
 
     if (!group_has_user_afterwards(group, request->named, request->n_named))
-        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
+        court_find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
     for (const struct device *member = group->members; member; member = member->next_member)
         if (device_move(member, request->named, request->n_named) == MOVE_TO_USER &&
             member->survey && member->survey->problem)
-            find_block(court, member->survey->problem, group, member);
+            court_find_block(court, member->survey->problem, group, member);
 }
 
 static void judge_node(struct court *court, const struct group *group) {
     if (moves_away(court->request, group))
         judge_targets(court, group);
     else if (!group_has_role(group, ROLE_USER))
-        find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
+        court_find_block(court, REASON_NO_VFIO_DRIVER, group, NULL);
     else if (verdict_interface(court->request) == LEASE_INTERFACE_CDEV)
         judge_cdevs(court, group);
     else if (!group->node.present)
-        find_block(court, REASON_NO_NODE, group, NULL);
+        court_find_block(court, REASON_NO_NODE, group, NULL);
     judge_access(court, group);
     if (group->kernel_disagrees)
-        find_block(court, REASON_KERNEL_DISAGREES, group, NULL);
+        court_find_block(court, REASON_KERNEL_DISAGREES, group, NULL);
     if (group->facts.direct_region)
-        find_block(court, REASON_DIRECT_REGION, group, NULL);
+        court_find_block(court, REASON_DIRECT_REGION, group, NULL);
 }
 
 static void judge_host(struct court *court, const struct group *group) {
     const struct verdict_host *host = court->request->host;
 
     if (!host->has_iommu)
-        find_block(court, REASON_NO_IOMMU, group, NULL);
+        court_find_block(court, REASON_NO_IOMMU, group, NULL);
     else if (!host->enforces)
-        find_block(court, REASON_OLD_KERNEL, group, NULL);
+        court_find_block(court, REASON_OLD_KERNEL, group, NULL);
 }
 
 /* A platform device shows its reset only on vfio-platform. Before it gets there, the look at its drivers has
@@ -346,67 +340,12 @@ static void judge_requirements(struct court *court, const struct group *group) {
     unsigned require = court->verdict->terms.n_rules ? court->verdict->terms.require : 0;
 
     if (require & POLICY_REQUIRE_INTERRUPT_REMAPPING && !court->request->host->remaps_interrupts)
-        find_block(court, REASON_NO_INTERRUPT_REMAPPING, group, NULL);
+        court_find_block(court, REASON_NO_INTERRUPT_REMAPPING, group, NULL);
     if (!(require & POLICY_REQUIRE_RESET))
         return;
     for (const struct device *member = group->members; member; member = member->next_member)
         if (!device_is_bridge(member) && !has_reset(court->request, member))
-            find_block(court, REASON_NO_RESET, group, member);
-}
-
-/* Somebody else has the device's group, or is about to. */
-static bool is_anothers(const struct court *court, const struct device *device) {
-    const struct group *group = device ? device->group : NULL;
-    uid_t caller = court->request->caller.uid;
-
-    if (!group)
-        return false;
-    if (group->switching || group->held_for)
-        return true;
-    if (group->lease)
-        return group->lease->claimant != caller;
-    bool moved = device->detached && device->detached->move == MOVE_TO_USER;
-    return group->open || (moved && device->detached->uid != caller);
-}
-
-/* Whoever drives a PF can look into its VFs, and whoever takes it away breaks them. */
-static void judge_functions(struct court *court, const struct group *group) {
-    const struct model *model = court->request->model;
-
-    for (const struct device *member = group->members; model && member;
-         member = member->next_member) {
-        if (member->physfn && is_anothers(court, model_device(model, member->physfn)))
-            find_block(court, REASON_PF_OWNED, group, member);
-        for (const struct device *vf = member->n_vfs ? model->devices : NULL; vf;
-             vf = vf->by_path.next)
-            if (string_equal(vf->physfn, member->path) && is_anothers(court, vf)) {
-                find_block(court, REASON_VFS_IN_USE, group, member);
-                break;
-            }
-    }
-}
-
-/* A former user may have left it running, and nothing has stopped it since. */
-static void judge_hygiene(struct court *court, const struct group *group) {
-    bool allowed = court->verdict->terms.n_rules && court->verdict->terms.reattach_unreset;
-
-    for (const struct device *member = group->members; member; member = member->next_member)
-        if (device_is_soiled_for(member, court->request->holder.uid) &&
-            (member->reset_failed || !*member->reset_methods))
-            find(court, &(struct finding){.reason = REASON_NOT_RESET,
-                                          .blocks = !allowed,
-                                          .group = group,
-                                          .device = member});
-}
-
-/* The only reset that the device has takes others along. */
-static void judge_reset_span(struct court *court, const struct group *group) {
-    if (!court->keep || !court->request->model)
-        return;
-    for (const struct device *member = group->members; member; member = member->next_member)
-        if (device_reset_spans_groups(court->request->model, member))
-            find(court, &(struct finding){
-                            .reason = REASON_RESET_SPANS_GROUPS, .group = group, .device = member});
+            court_find_block(court, REASON_NO_RESET, group, member);
 }
 
 static void judge_quota(struct court *court) {
@@ -415,13 +354,57 @@ static void judge_quota(struct court *court) {
     uid_t claimant = request->caller.uid;
 
     if (limits && lease_book_count(request->leases, claimant, NULL) >= limits->leases_per_uid)
-        find_block(court, REASON_QUOTA, NULL, NULL);
+        court_find_block(court, REASON_QUOTA, NULL, NULL);
     for (size_t i = 0; i < court->verdict->n_rules; i++) {
         const struct policy_rule *rule = court->verdict->rules[i];
         if (rule->max_leases &&
             lease_book_count(request->leases, claimant, rule->name) >= rule->max_leases)
-            find(court, &(struct finding){.reason = REASON_QUOTA, .blocks = true, .rule = rule});
+            court_find(court, &(struct finding){.reason = REASON_QUOTA, .blocks = true, .rule = rule});
     }
+}
+
+/* A group forms when a driver first probes the device (Linux up to 6.14 on arm64, virtio-iommu); one that
+ * a driver has probed without any gets none from the next, unless a device tree names its IOMMU. */
+static bool may_form_group(const struct device *device) {
+    return device->role == ROLE_FREE || device_has_streams(device);
+}
+
+/* It would join what somebody has. */
+static void judge_peers(struct court *court, const struct device *device) {
+    for (const struct device *other = device->streams ? device->streams->next_in_set : device;
+         other != device; other = other->streams->next_in_set)
+        if (other->group && (other->group->lease || other->group->open || other->group->held_for))
+            court_find(court, &(struct finding){.reason = REASON_SPLIT,
+                                                .blocks = true,
+                                                .device = device,
+                                                .other = other});
+}
+
+/* Of the group that forms nothing is known yet: it is judged in full when it is there. */
+static void judge_pending(struct court *court, const struct device *device) {
+    const struct survey *survey = device->survey;
+
+    court_find(court, &(struct finding){.reason = REASON_PENDING, .device = device});
+    if (device->role == ROLE_KERNEL)
+        judge_kernel_member(court, NULL, device);
+    if (survey && survey->problem)
+        court_find_block(court, survey->problem, NULL, device);
+    judge_peers(court, device);
+}
+
+static void judge_groupless(struct court *court, const struct device *device) {
+    const struct verdict_request *request = court->request;
+
+    if (device->detached && device->detached->move == MOVE_TO_USER)
+        court_find_block(court, REASON_SWITCHING, NULL, device);
+    if (!request->host->has_iommu)
+        court_find_block(court, REASON_NO_IOMMU, NULL, device);
+    else if (!request->host->enforces)
+        court_find_block(court, REASON_OLD_KERNEL, NULL, device);
+    if (request->before_switch && may_form_group(device))
+        judge_pending(court, device);
+    else
+        court_find_block(court, REASON_NO_GROUP, NULL, device);
 }
 
 static void judge(struct court *court) {
@@ -441,15 +424,13 @@ static void judge(struct court *court) {
         judge_node(court, request->groups[i]);
         judge_host(court, request->groups[i]);
         judge_requirements(court, request->groups[i]);
+        judge_isolation(court, request->groups[i]);
         judge_functions(court, request->groups[i]);
         judge_hygiene(court, request->groups[i]);
         judge_reset_span(court, request->groups[i]);
     }
-    for (size_t i = 0; i < request->n_groupless; i++) {
-        find_block(court, REASON_NO_GROUP, NULL, request->groupless[i]);
-        if (!request->host->has_iommu)
-            find_block(court, REASON_NO_IOMMU, NULL, request->groupless[i]);
-    }
+    for (size_t i = 0; i < request->n_groupless; i++)
+        judge_groupless(court, request->groupless[i]);
     if (request->mode)
         judge_quota(court);
     verdict->grantable = !verdict->first && !verdict->out_of_memory;

@@ -25,7 +25,8 @@ struct verdict_host {
 
 struct verdict_request {
     const struct verdict_host *host;
-    const struct model *model;       /* where PFs and VFs are found; NULL: not looked at */
+    const struct model *model;       /* where PFs, VFs and what the device tree says are found; NULL: not
+                                      * looked at */
     const struct policy *policy;     /* NULL: no policy was ever good, nothing is allowed */
     const struct lease_book *leases; /* for quotas */
     struct policy_subject caller;
@@ -53,6 +54,8 @@ struct finding {
     const struct device *device;      /* NULL where the group as a whole is meant */
     const struct policy_rule *rule;   /* NULL where no rule decided */
     const struct device_use *use;     /* what the host needs the device for; NULL for others */
+    const struct device *other;       /* split, half, pending: the one that shares its stream; NULL
+                                       * where the device tree could not be read */
 };
 
 struct verdict {

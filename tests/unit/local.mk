@@ -131,7 +131,7 @@ if HAVE_CHECK
 pure_tests = \
 	%D%/test-cdev %D%/test-detachment %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
-	%D%/test-verdict-others %D%/test-verdict-policy \
+	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-policy \
 	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
@@ -161,6 +161,9 @@ tests_unit_test_verdict_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_detach_SOURCES = %D%/test-verdict-detach.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_detach_LDADD = $(pure_test_libraries)
+tests_unit_test_device_streams_SOURCES = %D%/test-device-streams.c $(pure_test_headers) \
+	%D%/verdict-fixture.h %D%/policy-test.h
+tests_unit_test_device_streams_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_others_SOURCES = %D%/test-verdict-others.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_others_LDADD = $(pure_test_libraries)

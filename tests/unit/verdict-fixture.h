@@ -117,6 +117,8 @@ static inline bool is_to_block(const struct finding *finding) {
         return scene.request.before_switch;
     if (finding->reason == REASON_NOT_RESET)
         return !scene.reattach_unreset;
+    if (finding->reason == REASON_SPLIT || finding->reason == REASON_HALF)
+        return !finding->group || !scene.require || strstr(scene.require, "isolated");
     return outcome != OUTCOME_OK;
 }
 

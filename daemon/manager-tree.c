@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The device tree of the machine, where it has one. */
+#include "manager.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "kernel/devicetree.h"
+#include "kernel/requester.h"
+#include "model/device-streams.h"
+#include "util/string.h"
+
+static void report_mistakes(const struct device_tree *tree) {
+    for (size_t i = 0; tree && i < tree->n_mistakes; i++)
+        log_message(LOG_WARNING, "Device tree, node %s: %s", tree->mistakes[i].node,
+                    tree->mistakes[i].text);
+}
+
+int manager_read_tree(struct manager *manager) {
+    _cleanup_(freep) char *text = NULL;
+    struct device_tree *tree = NULL;
+    int r = devicetree_read_live(manager->sysfs, &tree, &text);
+    bool is_unreadable = r < 0 && r != -ENOENT;
+
+    if (is_unreadable)
+        log_message(LOG_ERR,
+                    "The device tree can not be read (%s), so which groups are isolated is not known: a "
+                    "rule has to leave \"isolated\" out of its \"require\" for devices that are in it.",
+                    text ?: strerror(-r));
+    if (!manager->model.tree)
+        report_mistakes(tree);
+    return model_set_tree(&manager->model, tree, is_unreadable);
+}
+
+int manager_read_node(struct manager *manager, struct device_facts *facts, char *node, size_t size) {
+    const struct model *model = &manager->model;
+
+    if ((!model->tree && !model->tree_is_unreadable) || model_device(model, facts->path))
+        return 0;
+    int r = devicetree_node_of(manager->sysfs, facts->path, node, size);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    facts->tree_node = node;
+    if (string_equal(facts->bus, "pci"))
+        facts->n_requesters = requesters_of(manager->sysfs, facts->path, facts->requesters,
+                                            ELEMENTS_OF(facts->requesters));
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Between verdict.c and verdict-others.c. */
+
+#include "model/verdict.h"
+
+/* What a run of the function keeps beside its request. */
+struct court {
+    const struct verdict_request *request;
+    struct verdict *verdict;
+    bool keep; /* findings, not only the first reason */
+};
+
+void court_find(struct court *court, const struct finding *finding);
+void court_find_block(struct court *court, enum reason reason, const struct group *group,
+                      const struct device *device);
+
+/* ---- who and what is beside a group (verdict-others.c) */
+
+/* Devices outside of it that share a stream, and what the device tree says of its members. */
+void judge_isolation(struct court *court, const struct group *group);
+/* PFs of its VFs, and VFs of its PFs. */
+void judge_functions(struct court *court, const struct group *group);
+/* Former users. */
+void judge_hygiene(struct court *court, const struct group *group);
+/* Whom a reset would take along. */
+void judge_reset_span(struct court *court, const struct group *group);

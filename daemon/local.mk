@@ -7,6 +7,7 @@ daemon_libutil_a_SOURCES = \
 	%D%/util/user.c %D%/util/user.h
 daemon_libmodel_a_SOURCES = \
 	%D%/model/detachment.c %D%/model/detachment.h %D%/model/device.c %D%/model/device.h \
+	%D%/model/device-tree.c %D%/model/device-tree.h \
 	%D%/model/device-streams.c %D%/model/device-streams.h %D%/model/driver-role.c %D%/model/driver-role.h \
 	%D%/model/finding-text.c %D%/model/group.c %D%/model/group.h \
 	%D%/model/lease.c %D%/model/lease.h %D%/model/model.c %D%/model/model.h \
@@ -42,5 +43,5 @@ dmaownd_SOURCES = %D%/main.c
 dmaownd_LDADD = %D%/libbus.a %D%/libmanager.a %D%/kernel/libkernel.a %D%/record/librecord.a \
 	%D%/libmodel.a policy/libpolicy.a %D%/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(EV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
-	$(FDT_LIBS) $(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
+	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(FDT_LIBS)
 dist_man_MANS += %D%/dmaownd.8

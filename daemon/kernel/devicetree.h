@@ -25,6 +25,8 @@ int devicetree_read_file(const char *path, struct device_tree **ret, char **ret_
  * whether there is an fdt or not (an ACPI boot leaves a stub). */
 int devicetree_read_live(int sysfs, struct device_tree **ret, char **ret_text);
 
-/* Of the device at path (below the sysfs root): the node that `of_node` leads to, as "/soc/dma@0".
- * For a PCI function without one: the node of its host bridge. 0; -ENOENT if there is none. */
+/* Of the device at path (where it really is below the sysfs root: device_facts.path): the node that
+ * `of_node` leads to, as "/soc/dma@0". For a PCI function, with a node of its own or without: the node
+ * of its host bridge, whose iommu-map counts (pci_dma_configure). 0; -ENOENT if there is none;
+ * -ENAMETOOLONG; other negative errno. */
 int devicetree_node_of(int sysfs, const char *path, char *ret, size_t size);

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LIBRARIES += daemon/kernel/libkernel.a
 daemon_kernel_libkernel_a_SOURCES = \
+	daemon/kernel/devicetree.c daemon/kernel/devicetree.h daemon/kernel/devicetree-facts.c \
+	daemon/kernel/devicetree-folders.c daemon/kernel/devicetree-internal.h \
+	daemon/kernel/devicetree-master.c daemon/kernel/devicetree-scan.c \
 	daemon/kernel/driver-switch.c daemon/kernel/driver-switch.h \
 	daemon/kernel/features.c daemon/kernel/features.h \
 	daemon/kernel/kernel-log.c daemon/kernel/kernel-log.h \

@@ -29,7 +29,7 @@ layer_test_libraries = \
 	daemon/kernel/libkernel.a daemon/record/librecord.a daemon/libmodel.a \
 	policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
-	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(CHECK_LIBS)
+	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(FDT_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \

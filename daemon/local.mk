@@ -10,6 +10,9 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/device-tree.c %D%/model/device-tree.h \
 	%D%/model/device-streams.c %D%/model/device-streams.h %D%/model/driver-role.c %D%/model/driver-role.h \
 	%D%/model/finding-text.c %D%/model/group.c %D%/model/group.h \
+	%D%/model/isolation.c %D%/model/isolation.h %D%/model/isolation-file.c %D%/model/isolation-finding.c \
+	%D%/model/isolation-internal.h %D%/model/isolation-live.c %D%/model/isolation-maps.c \
+	%D%/model/isolation-sets.c %D%/model/isolation-single.c \
 	%D%/model/lease.c %D%/model/lease.h %D%/model/model.c %D%/model/model.h \
 	%D%/model/node-facts.c %D%/model/node-facts.h \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \

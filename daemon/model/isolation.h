@@ -4,7 +4,36 @@
 /* Which devices the hardware cannot tell apart, by the device tree, against the groups that the
  * kernel formed. Sets are the classes of the transitive closure of "collides with one of its
  * streams". Pure. The same code judges a live machine and a file: in a file no device has a group,
- * and what the kernel would do is predicted from the kind of IOMMU (enum tree_grouping). */
+ * and what the kernel would do is predicted from the kind of IOMMU (enum tree_grouping).
+ *
+ * Streams of an IOMMU that is disabled are in no set: nothing translates them, so that a device with
+ * only such streams reaches all of memory and not just that of some partner, and Linux never gives
+ * it a group. It has SET_NONE and the flag.
+ *
+ * Findings of a live machine, of one set each:
+ *   split, critical    members in more than one group; about those that have one
+ *   half, critical     a driver runs a member that has no group, others are in the set; about all
+ *   half, warning      … and no others are: its DMA is not translated (its IOMMU has no driver, or
+ *                      refused it). Nobody else's group is touched by that, so it blocks nothing
+ *   pending, info      members without group that no driver runs; about those
+ * A group that is larger than its sets is as it should be.
+ *
+ * Findings of a file, of one set at one IOMMU each (Linux 6.1 to 6.12):
+ *   SMMUv3             half, critical: the second on a stream is refused
+ *   one a device       split, critical
+ *   SMMUv2             one group is normal. split: it needs more than that the members share streams,
+ *                      for arm_smmu_device_group() looks at the last stream of a device only. The
+ *                      first member to be probed makes a group for all of its streams, and another
+ *                      one joins it only if its own last stream is among these; a warning if that
+ *                      depends on which is first, critical if it holds for none. half, critical:
+ *                      masks that overlap in part, of which the second is refused; a warning where
+ *                      one holds the other, and the order decides
+ *   by stream, single  none: one group is normal
+ *   over two IOMMUs    split: Linux puts a device on one of them; critical if it shares both
+ * Either way: two-iommus (a warning; information where the driver handles several), disabled-iommu
+ * (a warning, one an IOMMU), no-iommus (information, one for all), map-overlap (a warning where Linux
+ * does not let such functions share a group or where an entry counts for nothing, else information).
+ * What is below a node with iommus is taken for a part of that device, and lacks none. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,15 +86,16 @@ struct isolation_finding {
                        * REASON_DISABLED_IOMMU, REASON_MAP_OVERLAP, REASON_NO_IOMMUS */
     enum isolation_level level;
     size_t *members; /* those that it is about */
-    size_t n_members;
-    char **specifiers; /* as text, without repetition: "/smmu@70000000 0x200" */
+    size_t n_members; /* at least one; by node, then by device */
+    char **specifiers; /* in order, as text, without repetition: "/smmu@70000000 0x200";
+                        * NULL if none */
     char *text; /* one plain sentence: which nodes, which stream, the consequence */
 };
 
 struct isolation {
     struct isolation_set *sets;
     size_t n_sets;
-    struct isolation_finding *findings; /* critical ones first, then by the first node */
+    struct isolation_finding *findings; /* by level, critical ones first, then by the first node */
     size_t n_findings;
 };
 

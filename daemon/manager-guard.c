@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A device that joins a group which userspace has, or that shares a stream with it, passed no policy: it is pinned, so that no driver takes
- * it, and never given to VFIO. The kernel probes right after it has told of the device, so a host driver
- * may have been faster: it is taken away again only where policy lets drivers be switched and nothing
- * uses the device. */
+/* A device that joins a group which userspace has, or that shares a stream with it, has passed no policy:
+ * it is pinned, so that no driver takes it, and never given to VFIO. The kernel probes right after it has
+ * told of the device, so a host driver may have been faster: it is taken away again only where policy lets
+ * drivers be switched and nothing uses the device. */
 #include "manager-switch.h"
 
 #include <errno.h>

@@ -116,9 +116,8 @@ START_TEST(test_split) {
     ck_assert_int_eq(group_sharing(&scene.model, group), SHARING_SPLIT);
     assert_blocks("split/me@2");
     assert_text_says(REASON_SPLIT, "same@3 in group 2");
-    scene.require = "[\"reset\"]";
-    judge();
-    ck_assert_str_eq(findings(true), "no-reset/me@2");
+    scene.require = "[\"interrupt-remapping\"]";
+    assert_blocks("");
     scene.require = "[]";
     assert_blocks("");
     ck_assert_ptr_nonnull(strstr(findings(false), "split/me@2"));

@@ -43,7 +43,7 @@ static bool is_gone(int error) {
 }
 
 /* Name of what a link of the device leads to. 1; 0 if there is no such link. Something that is
- * there and no link is called "?", so that a driver is not missed. */
+ * there and no link, or has no name, is called "?", so that a driver is not missed. */
 static int link_name(int device, const char *link, char *ret, size_t size) {
     char target[PATH_MAX];
     ssize_t length = link_read(device, link, target, sizeof(target));
@@ -52,7 +52,8 @@ static int link_name(int device, const char *link, char *ret, size_t size) {
         return 0;
     if (length < 0 && length != -EINVAL)
         return (int)length;
-    text_copy(ret, size, length > 0 ? path_basename(target) : "?");
+    const char *name = length > 0 ? path_basename(target) : "";
+    text_copy(ret, size, *name ? name : "?");
     return 1;
 }
 

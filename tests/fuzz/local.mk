@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # replay.c stands in for libFuzzer, so that every corpus is run by make check.
-EXTRA_DIST += %D%/corpus %D%/policy.dict
-fuzz_targets = %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch %D%/fuzz-topology
+EXTRA_DIST += %D%/corpus %D%/policy.dict %D%/sysfs.dict
+fuzz_targets = %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch %D%/fuzz-sysfs %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_policy_SOURCES = %D%/fuzz-policy.c
 tests_fuzz_fuzz_policy_LDADD = policy/libpolicy.a daemon/libutil.a $(JSON_LIBS)
@@ -15,6 +15,11 @@ tests_fuzz_fuzz_switch_SOURCES = %D%/fuzz-switch.c
 tests_fuzz_fuzz_switch_LDADD = daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a \
 	daemon/libutil.a $(JSON_LIBS)
 tests_fuzz_fuzz_switch_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_sysfs_SOURCES = %D%/fuzz-sysfs.c tests/fakekernel/uevent.c tests/fakekernel/uevent.h
+tests_fuzz_fuzz_sysfs_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_fuzz_sysfs_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a policy/libpolicy.a \
+	daemon/libutil.a $(UDEV_LIBS) $(JSON_LIBS)
+tests_fuzz_fuzz_sysfs_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_topology_SOURCES = %D%/fuzz-topology.c
 tests_fuzz_fuzz_topology_LDADD = client/libclient.a daemon/libutil.a
 tests_fuzz_fuzz_topology_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
@@ -22,6 +27,7 @@ if !ENABLE_FUZZER
 tests_fuzz_fuzz_topology_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_state_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_switch_SOURCES += %D%/replay.c
+tests_fuzz_fuzz_sysfs_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_policy_SOURCES += %D%/replay.c
 TESTS += $(fuzz_targets)
 endif

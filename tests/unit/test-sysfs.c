@@ -164,6 +164,7 @@ static const struct {
     {"../../../bus/pci/drivers/bell\a\n", "bell??"},
     {"../../../bus/pci/drivers/\xff", "?"},
     {"vfio-pci", "vfio-pci"},
+    {"../../../bus/pci/drivers/", "?"},
 };
 
 START_TEST(test_odd_driver) {

@@ -6,6 +6,9 @@
 
 #include "util/string.h"
 
+/* Of a name that is no option's, in bytes. */
+#define NAME_SHOWN_MAX 64
+
 union option_value {
     const char *text;
     uint32_t number;
@@ -227,11 +230,13 @@ static int find_option(const struct option_table *table, const char *name) {
     return -ENOENT;
 }
 
+/* Cut before it is escaped: a part of a character can not go over the bus. */
 static int refuse_unknown(const struct option_table *table, const char *name,
                           struct refusal *refusal) {
-    _cleanup_(freep) char *shown = text_escape(name);
+    _cleanup_(freep) char *start = strndup(name, NAME_SHOWN_MAX);
+    _cleanup_(freep) char *shown = start ? text_escape(start) : NULL;
 
-    return refuse(refusal, OUTCOME_INVALID_OPTION, "Option \"%.64s\" is not known; there are %s.",
+    return refuse(refusal, OUTCOME_INVALID_OPTION, "Option \"%s\" is not known; there are %s.",
                   shown ?: "?", table->names);
 }
 

@@ -301,6 +301,9 @@ START_TEST(test_bounds) {
     memset(options + 1, 'y', 300);
     strcpy(options + 300, "=s:v");
     assert_refused("a long name", read_claim(options), "yyy\" is not known");
+    /* one that would be cut inside a character */
+    strcpy(options + 63, "\xc3\xa9=s:v");
+    assert_refused("an odd long name", read_claim(options), "y\\xc3\" is not known");
 }
 END_TEST
 

@@ -11,6 +11,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static struct {
     bool folder;
 } made[MADE_MAX];
 static size_t n_made, n_devices;
-static char device_path[PATH_MAX]; /* that the records are about now */
+static char device_path[NAME_MAX + 32]; /* that the records are about now */
 
 static struct model model;
 static struct device_reading readings[READINGS_MAX];

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model.h"
+#include "devicetree.h"
+#include "iommu.h"
 #include "uevent.h"
 
 #include <errno.h>
@@ -40,6 +42,9 @@ void device_event(struct device *device, const char *action) {
 bool driver_matches(const struct driver *driver, const struct device *device) {
     if (device->driver_override)
         return strcmp(device->driver_override, driver->name) == 0;
+    for (size_t i = 0; device->node >= 0 && driver->compatible && driver->compatible[i]; i++)
+        if (devicetree_is_compatible(device->node, driver->compatible[i]))
+            return true;
     return device->native && strcmp(device->native, driver->name) == 0;
 }
 
@@ -48,6 +53,18 @@ static int configure_errno(struct device *device, const struct driver *driver) {
     if (device->group && !driver->managed && group_user_claimed(device->group))
         return -EBUSY;
     return 0;
+}
+
+/* What is measured: who cannot be reset is refused, on 6.1 whatever the parameter says; vfio-amba asks
+ * for no reset from 6.12 on. */
+static int platform_probe_errno(const struct device *device, const struct driver *driver) {
+    struct entry *parameter = tree_walk("module/vfio_platform/parameters/reset_required");
+    bool required = kernel_6_1 || (strcmp(driver->name, "vfio-platform") == 0 && parameter &&
+                                   parameter->text[0] == 'Y');
+
+    if (device->node >= 0 && required && !platform_has_reset(device))
+        return -ENOENT;
+    return device->group && !iommu_is_coherent(device) ? -EINVAL : 0;
 }
 
 /* The driver's own probe. */
@@ -60,7 +77,7 @@ static int probe_errno(struct device *device, const struct driver *driver) {
         return -EINVAL;
     if (driver->vfio && sriov_has_vfs(device))
         return -EBUSY;
-    return 0;
+    return driver->vfio ? platform_probe_errno(device, driver) : 0;
 }
 
 static void driver_works(struct device *device, bool starts) {
@@ -79,8 +96,7 @@ static int attach_locked(struct device *device, struct driver *driver, bool *ret
     *ret_refused = false;
     if (device->driver || !driver->directory)
         return device->driver ? -EBUSY : -ENODEV;
-    if (device->late && !device->group)
-        device_join(device, group_get(group_free_id()));
+    iommu_configure(device);
     r = configure_errno(device, driver);
     if (r < 0)
         return r;

@@ -11,6 +11,7 @@ static struct bus *buses;
 static const struct {
     const char *bus, *name;
     bool vfio, managed, net, sriov;
+    const char *compatible;
 } known_drivers[] = {
     {"pci", "vfio-pci", true, true, false},
     {"pci", "mlx5_vfio_pci", true, true, false},
@@ -23,7 +24,14 @@ static const struct {
     {"pci", "igbvf", false, false, true},
     {"pci", "nvme", false, false, false, true},
     {"platform", "vfio-platform", true, true, false},
-    {"platform", "calxedaxgmac", false, false, true},
+    {"platform", "calxedaxgmac", false, false, true, false, "calxeda,hb-xgmac"},
+    {"platform", "simple-pm-bus", false, true, false, false, "simple-bus"},
+    {"platform", "arm-smmu", false, false, false, false, "arm,mmu-500"},
+    {"platform", "arm-smmu-v3", false, false, false, false, "arm,smmu-v3"},
+    {"platform", "rk_iommu", false, false, false, false, "rockchip,iommu"},
+    {"platform", "pci-host-generic", false, false, false, false, "pci-host-ecam-generic"},
+    {"amba", "vfio-amba", true, true, false},
+    {"amba", "rtc-pl031", false, false, false, false, "arm,pl031"},
     {"mdev", "vfio_mdev", true, true, false},
 };
 
@@ -49,6 +57,8 @@ struct bus *bus_get(const char *name) {
             driver->net = known_drivers[i].net;
             driver->sriov = known_drivers[i].sriov;
             driver->takes_vfs = driver->sriov && driver->net;
+            if (known_drivers[i].compatible)
+                driver_add_compatible(driver, known_drivers[i].compatible);
         }
     return bus;
 }
@@ -86,6 +96,8 @@ void model_initialise(void) {
     entry_file(parameters, "allow_unsafe_interrupts", 0644, "N\n");
     parameters = entry_directory(root, "module/vfio/parameters");
     entry_file(parameters, "enable_unsafe_noiommu_mode", 0644, "N\n");
+    parameters = entry_directory(root, "module/vfio_platform/parameters");
+    entry_file(parameters, "reset_required", 0444, "Y\n");
     unit = entry_directory(root, "devices/virtual/misc/vfio");
     entry_file(unit, "dev", 0444, "1:3\n");
     entry_link(entry_directory(root, "class/misc"), "vfio", unit);

@@ -96,9 +96,24 @@ static int group_call(const struct vfio_call *call, struct group *group, int *re
     }
 }
 
+/* On 6.12 nothing says that the interrupts of a device without MSIs are isolated. */
+static bool has_isolated_interrupts(const struct group *group) {
+    struct entry *unsafe = tree_walk("module/vfio_iommu_type1/parameters/allow_unsafe_interrupts");
+
+    if (kernel_6_1 || (unsafe && unsafe->text[0] == 'Y'))
+        return true;
+    for (struct device *d = device_next(NULL); d; d = device_next(d))
+        if (d->group == group && d->node >= 0)
+            return false;
+    return true;
+}
+
 static int set_iommu(struct node *node) {
     int count = 0;
 
+    for (struct group *group = NULL; (group = group_next(group));)
+        if (is_container_of(group, node) && !has_isolated_interrupts(group))
+            return -EPERM;
     for (struct group *group = NULL; (group = group_next(group));)
         if (is_container_of(group, node) && group_user_claimed(group)) {
             group->iommu = true;

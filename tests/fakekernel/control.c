@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "control.h"
 #include "control-commands.h"
+#include "devicetree.h"
 #include "model.h"
 #include "scale.h"
 #include "uevent.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char HELP[] =
     "device BUS NAME [vendor=0x] [product=0x] [class=0x] [subsystem_vendor=0x]\n"
     "       [subsystem_product=0x] [revision=0x] [driver=D|none] [native=D] [group=N|new|late|none]\n"
-    "       [parent=DEVICE] [path=devices/...] [compatible=C] [modalias=M] [numa=N]\n"
+    "       [parent=DEVICE] [path=devices/...] [compatible=C] [node=/PATH] [modalias=M] [numa=N]\n"
     "       [removable=R] [reset_method=M,M|none] [boot_vga=1] [totalvfs=N] [vfdevice=0x] [vfnative=D]\n"
     "driver BUS NAME [vfio] [managed] [net] [sriov] [fails] [refuse=ERRNO|none] [only=DEVICE]\n"
-    "       [module=M] (of a new one)\n"
+    "       [compatible=C]... [module=M] (of a new one)\n"
+    "fdt FILE (.dtb or .dts, from the folder of the scenario: its devices; the drivers come first)\n"
     "remove DEVICE | bind DEVICE DRIVER | unbind DEVICE | probe DEVICE\n"
     "hang DEVICE (its unbind) | release DEVICE\n"
     "regroup DEVICE N|new|none (no event) | drop-group N | claim N on|off |\n"
@@ -26,6 +29,9 @@ static const char HELP[] =
     "node N recreate | remove | MAJOR:MINOR | copy PATH\n"
     "event ACTION DEVICE [KEY=VALUE...] | burst N DEVICE\n"
     "kernel 6.1|6.12|6.12-cdev | scale N | state | help\n";
+
+/* Of the scenario. */
+static char folder[PATH_MAX] = ".";
 
 static int set_number(unsigned *field, const char *text) {
     char *end;
@@ -54,6 +60,7 @@ static int spec_word(struct device_spec *spec, char *word) {
         {"parent", &spec->parent, NULL},
         {"path", &spec->path, NULL},
         {"compatible", &spec->compatible, NULL},
+        {"node", &spec->node, NULL},
         {"modalias", &spec->modalias, NULL},
         {"removable", &spec->removable, NULL},
         {"reset_method", &spec->reset_method, NULL},
@@ -94,6 +101,8 @@ static int driver_word(struct driver *driver, const char *word) {
     driver->sriov |= strcmp(word, "sriov") == 0;
     if (strcmp(word, "fails") == 0)
         driver->refuse = ENODEV;
+    if (strncmp(word, "compatible=", 11) == 0)
+        driver_add_compatible(driver, word + 11);
     if (strncmp(word, "only=", 5) == 0) {
         free(driver->refuse_only);
         driver->refuse_only = strdup(word + 5);
@@ -219,31 +228,31 @@ static int do_fault(int argc, char **argv, FILE *answer) {
 /* The folder of path, made if need be, and the last name. */
 static struct entry *folder_of(char *path, char **ret_name) {
     char *slash = strrchr(path, '/');
-    struct entry *folder;
+    struct entry *found;
 
     if (!slash)
         return NULL;
     *slash = '\0';
     *ret_name = slash + 1;
-    folder = tree_resolve(path, true);
-    return folder ? folder
-                  : entry_directory(tree_root(), strncmp(path, "/sys/", 5) == 0 ? path + 5 : path);
+    found = tree_resolve(path, true);
+    return found ? found
+                 : entry_directory(tree_root(), strncmp(path, "/sys/", 5) == 0 ? path + 5 : path);
 }
 
 static int do_path(int argc, char **argv, FILE *answer) {
-    struct entry *folder;
+    struct entry *at;
     char *name, text[4096];
 
-    folder = folder_of(argv[1], &name);
-    if (!folder || (argc < 3 && argv[0][0] != 'r'))
+    at = folder_of(argv[1], &name);
+    if (!at || (argc < 3 && argv[0][0] != 'r'))
         return -EINVAL;
     if (argv[0][0] == 'r')
-        entry_remove_child(folder, name);
+        entry_remove_child(at, name);
     else if (argv[0][0] == 'l')
-        entry_link_text(folder, name, argv[2]);
+        entry_link_text(at, name, argv[2]);
     else {
         snprintf(text, sizeof(text), "%s\n", argv[2]);
-        entry_file(folder, name, 0644, text);
+        entry_file(at, name, 0644, text);
     }
     return 0;
 }
@@ -319,6 +328,15 @@ static int do_state(int argc, char **argv, FILE *answer) {
     return 0;
 }
 
+static int do_fdt(int argc, char **argv, FILE *answer) {
+    char path[2 * PATH_MAX];
+
+    if (*argv[1] == '/')
+        return devicetree_load(argv[1]);
+    snprintf(path, sizeof(path), "%s/%s", folder, argv[1]);
+    return devicetree_load(path);
+}
+
 static int do_help(int argc, char **argv, FILE *answer) {
     fputs(HELP, answer);
     fputs(SWITCH_HELP, answer);
@@ -333,7 +351,7 @@ static const struct command commands[] = {
     {"set", 3, do_path},        {"link", 3, do_path},             {"rm", 2, do_path},
     {"node", 3, do_node},       {"event", 3, do_event},           {"burst", 3, do_burst},
     {"kernel", 2, do_kernel},   {"scale", 2, do_scale},           {"state", 1, do_state},
-    {"disagree", 3, do_claim},  {"fail-container", 3, do_fail_container},
+    {"fdt", 2, do_fdt},         {"disagree", 3, do_claim},  {"fail-container", 3, do_fail_container},
     {"help", 1, do_help},       {NULL, 0, NULL},
 };
 
@@ -379,6 +397,8 @@ int control_file(const char *path) {
 
     if (!file)
         return -errno;
+    if (strrchr(path, '/'))
+        snprintf(folder, sizeof(folder), "%.*s", (int) (strrchr(path, '/') - path), path);
     while (r == 0 && fgets(line, sizeof(line), file)) {
         int count;
 

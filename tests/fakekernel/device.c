@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model.h"
+#include "devicetree.h"
+#include "iommu.h"
 #include "uevent.h"
 
 #include <errno.h>
@@ -51,6 +53,7 @@ static void group_put(struct group *group) {
     if (--group->members)
         return;
     HASH_DEL(groups, group);
+    iommu_forget_group(group);
     entry_remove(group->directory);
     free(group);
 }
@@ -97,12 +100,12 @@ static struct entry *place(const struct device_spec *spec) {
 
     if (spec->path)
         return entry_directory(tree_root(), spec->path);
-    if (parent)
-        entry = parent->directory;
-    else if (strcmp(spec->bus, "pci") == 0) {
+    if (strcmp(spec->bus, "pci") == 0 && (!parent || parent->bus != bus_get("pci"))) {
         snprintf(path, sizeof(path), "pci%.7s", spec->name);
-        entry = entry_directory(all, path);
-    } else if (strcmp(spec->bus, "mdev") == 0)
+        entry = entry_directory(parent ? parent->directory : all, path);
+    } else if (parent)
+        entry = parent->directory;
+    else if (strcmp(spec->bus, "mdev") == 0)
         entry = entry_directory(all, "virtual/mtty/mtty");
     else
         entry = entry_directory(all, "platform");
@@ -115,6 +118,8 @@ static char *device_modalias(const struct device *d, const struct device_spec *s
 
     if (spec->modalias)
         return strdup(spec->modalias);
+    if (d->node >= 0)
+        return devicetree_modalias(d->node, spec->bus);
     if (strcmp(spec->bus, "pci") == 0)
         r = asprintf(&text, "pci:v%08Xd%08Xsv%08Xsd%08Xbc%02Xsc%02Xi%02X", d->vendor, d->product,
                      d->subsystem_vendor, d->subsystem_product, d->class >> 16,
@@ -132,6 +137,8 @@ static char *constant_uevent(const struct device *d, const struct device_spec *s
     char *text = NULL;
     int r;
 
+    if (d->node >= 0)
+        return devicetree_uevent(d->node, spec->bus, d->modalias);
     if (strcmp(spec->bus, "pci") == 0)
         r = asprintf(&text,
                      "PCI_CLASS=%X\nPCI_ID=%04X:%04X\nPCI_SUBSYS_ID=%04X:%04X\n"
@@ -172,6 +179,7 @@ static struct device *device_new(const struct device_spec *spec) {
     device->class = spec->class;
     device->vfio_id = -1;
     device->interface_index = 7;
+    device->node = spec->node ? devicetree_find(spec->node) : -1;
     device->references = 1;
     device->modalias = device_modalias(device, spec);
     device->uevent = constant_uevent(device, spec);
@@ -191,13 +199,18 @@ static void fill(struct device *device, const struct device_spec *spec) {
     entry_file(device->directory, "numa_node", 0644, text);
     if (strcmp(spec->bus, "pci") == 0)
         pci_files(device, spec);
-    if (spec->compatible)
+    if (device->node >= 0)
+        entry_link(device->directory, "of_node", devicetree_entry(device->node));
+    else if (spec->compatible)
         firmware_node(device, spec->compatible);
     device_files(device);
 }
 
+/* Up to 6.14 a device of a device tree has none until it is probed. */
 static void first_group(struct device *device, const char *word) {
-    if (strcmp(word, "late") == 0)
+    if (!word)
+        device->late = devicetree_present();
+    else if (strcmp(word, "late") == 0)
         device->late = true;
     else if (strcmp(word, "new") == 0)
         device_join(device, group_get(group_free_id()));
@@ -211,14 +224,16 @@ int device_add(const struct device_spec *spec) {
 
     if (device_find(spec->name))
         return -EEXIST;
+    if (spec->node && devicetree_find(spec->node) < 0)
+        return -ENOENT;
     device = device_new(spec);
     fill(device, spec);
-    first_group(device, spec->group ? spec->group : "none");
+    first_group(device, spec->group);
     entry_link(device->bus->devices, device->name, device->directory);
     device_event(device, "add");
     if (spec->driver && strcmp(spec->driver, "none") != 0)
         r = device_attach_driver(device, driver_get(device->bus, spec->driver));
-    else if (!spec->driver && device->native && bus_autoprobes(device->bus))
+    else if (!spec->driver && (device->native || device->node >= 0) && bus_autoprobes(device->bus))
         r = device_probe(device);
     return r < 0 ? r : 0;
 }
@@ -234,6 +249,7 @@ int device_remove(struct device *device) {
     device->gone = true;
     entry_remove_child(device->bus->devices, device->name);
     device_join(device, NULL);
+    iommu_release(device);
     device_event(device, "remove");
     HASH_DEL(devices, device);
     entry_remove(device->directory);

@@ -59,7 +59,7 @@ static int op_getattr(const char *path, struct stat *st, struct fuse_file_info *
         st->st_ino = entry->inode;
         st->st_mode = types[entry->kind] | entry->mode;
         st->st_nlink = 1;
-        st->st_size = entry->kind == ENTRY_LINK ? 0 : PAGE;
+        st->st_size = entry->kind == ENTRY_LINK ? 0 : entry->sized ? (off_t) entry->length : PAGE;
         r = 0;
     }
     pthread_mutex_unlock(&tree_lock);

@@ -11,12 +11,18 @@ FAKEKERNEL_MODEL = \
 	%D%/control-switch.c \
 	%D%/control.h \
 	%D%/device.c \
+	%D%/devicetree.c \
+	%D%/devicetree.h \
+	%D%/iommu.c \
+	%D%/iommu.h \
 	%D%/loop.c \
 	%D%/model.h \
 	%D%/modules.c \
 	%D%/nodes.c \
 	%D%/nodes.h \
 	%D%/pci.c \
+	%D%/populate.c \
+	%D%/populate.h \
 	%D%/scale.c \
 	%D%/scale.h \
 	%D%/sriov.c \
@@ -54,18 +60,19 @@ endif
 	%D%/services.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h
-%C%_fakekernel_CFLAGS = $(FAKEKERNEL_CFLAGS) $(FUSE_CFLAGS)
+%C%_fakekernel_CFLAGS = $(FAKEKERNEL_CFLAGS) $(FUSE_CFLAGS) $(FDT_CFLAGS)
 %C%_fakekernel_LDFLAGS = -pthread
-%C%_fakekernel_LDADD = $(FUSE_LIBS)
+%C%_fakekernel_LDADD = $(FUSE_LIBS) $(FDT_LIBS)
 
 %C%_fakectl_SOURCES = %D%/bind-iommufd.h %D%/fakectl.c
 %C%_fakectl_CFLAGS = $(FAKEKERNEL_CFLAGS)
 %C%_fakectl_LDFLAGS = -Wl,--as-needed
 
 %C%_mktree_SOURCES = $(FAKEKERNEL_MODEL) %D%/mktree.c
-%C%_mktree_CFLAGS = $(FAKEKERNEL_CFLAGS)
+%C%_mktree_CFLAGS = $(FAKEKERNEL_CFLAGS) $(FDT_CFLAGS)
+%C%_mktree_LDADD = $(FDT_LIBS)
 %C%_mktree_LDFLAGS = -pthread
 
-EXTRA_DIST += %D%/default.scenario %D%/switch.scenario %D%/two-groups.scenario %D%/two-kernel.scenario
-dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh
-TESTS += %D%/check-fakekernel.sh %D%/check-switch.sh %D%/check-vfio.sh
+EXTRA_DIST += %D%/default.scenario %D%/devicetree.dts %D%/devicetree.scenario %D%/switch.scenario %D%/two-groups.scenario %D%/two-kernel.scenario
+dist_check_SCRIPTS += %D%/make-modules %D%/check-fakekernel.sh %D%/check-devicetree.sh %D%/check-switch.sh %D%/check-vfio.sh
+TESTS += %D%/check-fakekernel.sh %D%/check-devicetree.sh %D%/check-switch.sh %D%/check-vfio.sh

@@ -26,9 +26,12 @@ struct driver {
     bool sriov;   /* lets VFs be made */
     bool takes_vfs; /* when it goes its VFs go */
     int refuse;   /* errno of its probe, 0 */
+    char **compatible; /* NULL-terminated: the nodes that it matches; or NULL */
     char *refuse_only; /* for this device; NULL: all */
     struct driver *next;
 };
+
+struct iommu_use;
 
 enum module_state { MODULE_LOADED, MODULE_LOADABLE, MODULE_MISSING, MODULE_FAILS };
 
@@ -87,6 +90,8 @@ struct device {
     unsigned interface_index;
     struct disk *disk;
     bool late; /* gets its group at the first probe: virtio-iommu, arm64 up to 6.14 */
+    int node;  /* of the device tree, -1 if none */
+    struct iommu_use *iommu; /* its streams there, while it has some */
     bool gone;
     unsigned references; /* one for being in the model, one for each waiter */
     UT_hash_handle hh;
@@ -95,7 +100,7 @@ struct device {
 /* What a scenario says about a new device; strings may be NULL. */
 struct device_spec {
     const char *bus, *name, *path, *parent, *driver, *native, *group, *compatible, *removable;
-    const char *reset_method, *modalias, *vfnative;
+    const char *reset_method, *modalias, *vfnative, *node;
     unsigned totalvfs, vfdevice, boot_vga;
     unsigned vendor, product, subsystem_vendor, subsystem_product, class, revision;
     int numa_node;
@@ -130,6 +135,11 @@ struct driver *driver_known(const struct bus *bus, const char *name);
 int module_load(const char *name);
 /* -EBUSY while a driver of it is in use. */
 int module_set(const char *name, enum module_state state);
+
+/* Takes the nodes that have this too. */
+void driver_add_compatible(struct driver *driver, const char *compatible);
+/* Whether some module can reset devices with this node; it is loaded now: vfio_platform_get_reset(). */
+bool platform_has_reset(const struct device *device);
 
 /* pci.c, sriov.c */
 void pci_files(struct device *device, const struct device_spec *spec);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Modules: whose drivers are there, and whose would come if somebody loaded them. */
 #include "model.h"
+#include "devicetree.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -147,4 +148,28 @@ int module_set(const char *name, enum module_state state) {
     if (r == 0)
         module->state = state;
     return r;
+}
+
+void driver_add_compatible(struct driver *driver, const char *compatible) {
+    size_t count = 0;
+
+    while (driver->compatible && driver->compatible[count])
+        count++;
+    driver->compatible = realloc(driver->compatible, (count + 2) * sizeof(*driver->compatible));
+    driver->compatible[count] = strdup(compatible);
+    driver->compatible[count + 1] = NULL;
+}
+
+/* By the first string of compatible alone. */
+bool platform_has_reset(const struct device *device) {
+    static const char *const known[][2] = {
+        {"calxeda,hb-xgmac", "vfio_platform_calxedaxgmac"},
+        {"amd,xgbe-seattle-v1a", "vfio_platform_amdxgbe"},
+    };
+    const char *first = devicetree_compatible(device->node, 0);
+
+    for (size_t i = 0; first && i < sizeof(known) / sizeof(*known); i++)
+        if (strcmp(known[i][0], first) == 0)
+            return module_load(known[i][1]) == 0;
+    return false;
 }

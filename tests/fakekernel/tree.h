@@ -31,6 +31,7 @@ struct entry {
     /* A write of the NUL-terminated text without its last newline; 0 or negative errno. */
     int (*store)(void *owner, const char *text);
     bool binary; /* written in place, at the offset */
+    bool sized;  /* its size is that of text; the others have a page */
     void *owner; /* argument of the hooks; for a device's directory, the device */
     enum fault_kind fault;
     int fault_errno;

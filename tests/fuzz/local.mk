@@ -10,7 +10,7 @@ tests_fuzz_fuzz_bus_SOURCES = \
 tests_fuzz_fuzz_bus_LDADD = daemon/libbus.a daemon/libmanager.a daemon/kernel/libkernel.a \
 	daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(EV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
-	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
+	$(FDT_LIBS) $(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
 tests_fuzz_fuzz_bus_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_policy_SOURCES = %D%/fuzz-policy.c
 tests_fuzz_fuzz_policy_LDADD = policy/libpolicy.a daemon/libutil.a $(JSON_LIBS)

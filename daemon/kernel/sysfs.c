@@ -248,7 +248,7 @@ static int read_identity(int device, struct device_reading *reading) {
     return 0;
 }
 
-/* The PF of a VF: a link beside the device. */
+/* The PF of a VF: a link beside the device. What leads to no device is no PF. */
 static int read_physfn(int device, struct device_reading *reading) {
     char target[PATH_MAX];
     ssize_t length = link_read(device, "physfn", target, sizeof(target));
@@ -259,7 +259,7 @@ static int read_physfn(int device, struct device_reading *reading) {
     if (length < 0)
         return (int)length;
     int r = path_resolve(reading->path, target, reading->physfn, sizeof(reading->physfn));
-    if (r >= 0)
+    if (r >= 0 && string_after(reading->physfn, "devices/"))
         reading->facts.physfn = reading->physfn;
     return r;
 }

@@ -301,7 +301,7 @@ static void check_reading(const struct device_reading *reading) {
     EXPECT(facts->numa_node >= -1);
     EXPECT(!facts->has_ids || string_after(facts->modalias, "pci:v"));
     EXPECT(!facts->vfio_device || facts->driver);
-    EXPECT(!facts->physfn || is_resolved(facts->physfn));
+    EXPECT(!facts->physfn || (string_after(facts->physfn, "devices/") && is_resolved(facts->physfn)));
 }
 
 static void check_update(const struct device_reading *reading) {

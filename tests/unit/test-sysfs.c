@@ -174,6 +174,18 @@ START_TEST(test_odd_driver) {
 }
 END_TEST
 
+START_TEST(test_physfn) {
+    tree_link(&sys, NIC "/physfn", "../0000:00:04.0");
+    ck_assert_int_eq(sysfs_read_device(sys.fd, NIC, &reading), 0);
+    ck_assert_str_eq(reading.facts.physfn, "devices/pci0000:00/0000:00:04.0");
+    relink(NIC "/physfn", "../../../"); /* the root: no device */
+    ck_assert_int_eq(sysfs_read_device(sys.fd, NIC, &reading), 0);
+    ck_assert_ptr_null(reading.facts.physfn);
+    relink(NIC "/physfn", "../../../../etc");
+    ck_assert_int_eq(sysfs_read_device(sys.fd, NIC, &reading), -EXDEV);
+}
+END_TEST
+
 /* What stands where the link should be is not taken for "no driver". */
 START_TEST(test_driver_that_is_no_link) {
     char target[3000];
@@ -407,6 +419,7 @@ static void add_devices(Suite *suite) {
     tcase_add_test(devices, test_device_goes_while_read);
     tcase_add_loop_test(devices, test_link_to_no_group, 0, ELEMENTS_OF(no_groups));
     tcase_add_loop_test(devices, test_odd_driver, 0, ELEMENTS_OF(drivers));
+    tcase_add_test(devices, test_physfn);
     tcase_add_test(devices, test_driver_that_is_no_link);
     tcase_add_loop_test(devices, test_modalias_without_ids, 0, ELEMENTS_OF(no_ids));
     tcase_add_test(devices, test_long_attributes);

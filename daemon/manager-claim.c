@@ -14,6 +14,7 @@
 struct verdict_request manager_request(struct manager *manager, const struct claim *claim) {
     manager->host.has_iommu = manager->model.n_groups > 0;
     manager->host.enforces = manager->kernel_model == KERNEL_MODEL_CLAIM;
+    vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
     return (struct verdict_request){
         .host = &manager->host,
         .policy = manager->policy,

@@ -73,10 +73,17 @@ static bool was_opened(const struct lease *lease, const struct lease_group *grou
            group->opened;
 }
 
-/* vfio-platform opens no device whose reset handler fails, vfio-fsl-mc resets its container, and what
- * mediates a device keeps its users apart. vfio-pci tries, and tells nobody whether it could. */
-static bool is_reset_by_vfio(const struct device *device) {
-    return !string_equal(device->bus, "pci") && !string_equal(device->bus, "amba");
+/* vfio-platform and vfio-amba open no device whose reset handler fails, if it has one at all; vfio-fsl-mc
+ * resets what was closed, and what mediates a device keeps its users apart. vfio-pci tries, and tells
+ * nobody whether it could. A driver that went waited for the last close. */
+static bool is_reset_by_vfio(const struct manager *manager, const struct device *device) {
+    bool platform = string_equal(device->bus, "platform");
+    struct vfio_demands demands;
+
+    if (!platform && !string_equal(device->bus, "amba"))
+        return !string_equal(device->bus, "pci");
+    vfio_demands_read(manager->sysfs, NULL, &demands);
+    return device_is_reset_by(device, device->driver ?: platform ? "vfio-platform" : "vfio-amba", &demands);
 }
 
 /* vfio-pci enables a device while it is open. */
@@ -110,7 +117,7 @@ static bool soil(struct manager *manager, const struct lease *lease, const char 
     bool lent = device && (device->lent || device->role == ROLE_USER ||
                            (lease->unbind && device->role == ROLE_FREE));
 
-    if (!lent || device_is_bridge(device) || is_reset_by_vfio(device))
+    if (!lent || device_is_bridge(device) || is_reset_by_vfio(manager, device))
         return false;
     device->lent = false;
     bool changes = device->soiled_by != lease->holder || device->reset_failed;

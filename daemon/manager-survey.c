@@ -89,6 +89,10 @@ static int ask(int output, void *userdata) {
 static int take_vfio_line(const struct vfio_line *line, struct survey *answer) {
     bool usable = line->state == MODULE_LOADED || line->state == MODULE_LOADABLE;
 
+    if (line->reset) {
+        answer->vfio_reset = line->reset;
+        return 0;
+    }
     if (line->driver)
         return usable ? survey_add_candidate(answer, line->driver, line->module,
                                              line->state == MODULE_LOADED)

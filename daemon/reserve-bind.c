@@ -108,7 +108,8 @@ static int candidates_read(const struct reserve *reserve, const struct device_re
 
     if (output < 0 || !text)
         return output < 0 ? -errno : -ENOMEM;
-    int r = vfio_driver_write_from(output, reserve->sysfs, reserve->options.module_places, &question, 1);
+    int r = vfio_driver_write_from(output, reserve->sysfs, reserve->options.module_places, NULL, &question,
+                                   1);
     if (r < 0)
         return r;
     if (pread(output, text, CANDIDATES_SIZE_MAX - 1, 0) < 0)
@@ -176,7 +177,7 @@ static int try_candidates(const struct reserve *reserve, const struct device_rea
 
     while ((line = strsep(&rest, "\n"))) {
         struct vfio_line candidate;
-        if (vfio_driver_parse(line, &candidate) != 1)
+        if (vfio_driver_parse(line, &candidate) != 1 || candidate.reset)
             continue;
         if (!candidate.driver) {
             reserve_refuse(reserve, device, "%s", candidate.text);

@@ -152,6 +152,8 @@ int run_claim(struct call *call) {
     if (r == CALL_PROCEEDS && question.claim.detach)
         r = call_detach(call, &question.claim, 0);
     if (r == CALL_PROCEEDS)
+        r = call_survey_resets(call, &question.claim);
+    if (r == CALL_PROCEEDS)
         r = clean(call, &question.claim);
     if (r != CALL_PROCEEDS)
         return r;

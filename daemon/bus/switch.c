@@ -139,30 +139,39 @@ static void on_surveyed(int result, void *userdata) {
     call_finish(call);
 }
 
-static bool is_looked_at(const struct claim *claim, const struct device *device, bool for_switch) {
-    return device->role == ROLE_KERNEL ||
-           (for_switch && device_move(device, claim->named, claim->n_named) != MOVE_STAYS);
+enum look { LOOK_AT_RESETS, LOOK_AT_USES, LOOK_FOR_SWITCH };
+
+static bool is_looked_at(const struct claim *claim, const struct device *device, enum look look) {
+    return (look != LOOK_AT_RESETS && device->role == ROLE_KERNEL) ||
+           (look == LOOK_FOR_SWITCH && device_move(device, claim->named, claim->n_named) != MOVE_STAYS);
 }
 
-static size_t collect(const struct claim *claim, bool for_switch, struct device **ret) {
-    size_t n = 0;
+struct collection {
+    struct device **devices; /* NULL: they are counted */
+    size_t n;
+    bool drivers; /* the look is to be at drivers, too */
+};
 
+static void collect_device(const struct call *call, const struct claim *claim, enum look look,
+                           struct device *device, struct collection *collection) {
+    bool unknown = device_reset_is_unknown(device, &call->bus->manager->host.vfio);
+
+    if (!unknown && !is_looked_at(claim, device, look))
+        return;
+    if (collection->devices)
+        collection->devices[collection->n] = device;
+    collection->n++;
+    collection->drivers = collection->drivers || unknown || look == LOOK_FOR_SWITCH;
+}
+
+static void collect(const struct call *call, const struct claim *claim, enum look look,
+                    struct collection *collection) {
+    collection->n = 0;
     for (size_t i = 0; i < claim->n_groupless; i++)
-        if (is_looked_at(claim, claim->groupless[i], for_switch)) {
-            if (ret)
-                ret[n] = claim->groupless[i];
-            n++;
-        }
+        collect_device(call, claim, look, claim->groupless[i], collection);
     for (size_t i = 0; i < claim->n_groups; i++)
-        for (struct device *member = claim->groups[i]->members; member;
-             member = member->next_member) {
-            if (!is_looked_at(claim, member, for_switch))
-                continue;
-            if (ret)
-                ret[n] = member;
-            n++;
-        }
-    return n;
+        for (struct device *member = claim->groups[i]->members; member; member = member->next_member)
+            collect_device(call, claim, look, member, collection);
 }
 
 /* While drivers are being switched a look may hang, and the answer is Busy anyway. */
@@ -181,23 +190,33 @@ static bool is_denied(struct call *call, const struct claim *claim) {
            reason_outcome(verdict_first_reason(&request)) == OUTCOME_POLICY_DENIED;
 }
 
-int call_survey(struct call *call, const struct claim *claim, bool for_switch) {
-    size_t n = collect(claim, for_switch, NULL);
+static int look_at(struct call *call, const struct claim *claim, enum look look) {
+    struct collection collection = {0};
 
+    collect(call, claim, look, &collection);
     if (call->survey)
         return CALL_WAITS;
-    if (call->surveyed || n == 0 || some_group_is_switching(claim) || is_denied(call, claim))
+    if (call->surveyed || collection.n == 0 || some_group_is_switching(claim) || is_denied(call, claim))
         return CALL_PROCEEDS;
-    _cleanup_(freep) struct device **devices = calloc(n, sizeof(*devices));
+    _cleanup_(freep) struct device **devices = calloc(collection.n, sizeof(*devices));
     if (!devices)
         return -ENOMEM;
-    (void)collect(claim, for_switch, devices);
+    collection.devices = devices;
+    collect(call, claim, look, &collection);
     int r = call_wait(call);
     if (r != CALL_WAITS)
         return r;
-    r = manager_survey(call->bus->manager, devices, n, for_switch ? &claim->caller : NULL,
-                       on_surveyed, call, &call->survey);
+    r = manager_survey(call->bus->manager, devices, collection.n,
+                       collection.drivers ? &claim->caller : NULL, on_surveyed, call, &call->survey);
     return r < 0 ? r : CALL_WAITS;
+}
+
+int call_survey(struct call *call, const struct claim *claim, bool for_switch) {
+    return look_at(call, claim, for_switch ? LOOK_FOR_SWITCH : LOOK_AT_USES);
+}
+
+int call_survey_resets(struct call *call, const struct claim *claim) {
+    return look_at(call, claim, LOOK_AT_RESETS);
 }
 
 /* ---- away */
@@ -328,10 +347,10 @@ static bool every_target_was_looked_at(const struct claim *claim) {
     for (size_t i = 0; i < claim->n_groups; i++)
         for (const struct device *member = claim->groups[i]->members; member;
              member = member->next_member)
-            if (is_looked_at(claim, member, true) && !member->survey)
+            if (is_looked_at(claim, member, LOOK_FOR_SWITCH) && !member->survey)
                 return false;
     for (size_t i = 0; i < claim->n_groupless; i++)
-        if (is_looked_at(claim, claim->groupless[i], true) && !claim->groupless[i]->survey)
+        if (is_looked_at(claim, claim->groupless[i], LOOK_FOR_SWITCH) && !claim->groupless[i]->survey)
             return false;
     return true;
 }

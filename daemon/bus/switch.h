@@ -14,6 +14,8 @@ int run_plan_reattach(struct call *call);
 /* The model knows what the host needs the devices of the claim for, if it is about any that the host
  * has; with for_switch also where they could go. CALL_PROCEEDS, or what the handler returns. */
 int call_survey(struct call *call, const struct claim *claim, bool for_switch);
+/* Only whether what is on a VFIO driver has a reset, where that does not show. */
+int call_survey_resets(struct call *call, const struct claim *claim);
 
 /* Moves the claim's groups to userspace, if any member of them has to: they are judged, and refused, as
  * the claim itself would be. CALL_PROCEEDS when it is done. wait: seconds that what stands in the way is

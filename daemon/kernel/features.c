@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "util/fd.h"
 #include "util/string.h"
@@ -65,12 +66,17 @@ int kernel_model_from_symbols(const char *path, enum kernel_model *ret) {
     return 0;
 }
 
-enum kernel_model kernel_model_from_release(const char *release) {
+/* False also for what is no release. */
+static bool release_is_at_least(const char *release, unsigned wanted_major, unsigned wanted_minor) {
     unsigned major, minor;
 
     if (sscanf(release, "%4u.%4u", &major, &minor) != 2)
-        return KERNEL_MODEL_NOTIFIER;
-    return major > 5 || (major == 5 && minor >= 19) ? KERNEL_MODEL_CLAIM : KERNEL_MODEL_NOTIFIER;
+        return false;
+    return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
+}
+
+enum kernel_model kernel_model_from_release(const char *release) {
+    return release_is_at_least(release, 5, 19) ? KERNEL_MODEL_CLAIM : KERNEL_MODEL_NOTIFIER;
 }
 
 bool interrupts_are_remapped(void) {
@@ -79,7 +85,40 @@ bool interrupts_are_remapped(void) {
     size_t size = 0;
 
     while (file && getline(&line, &size, file) >= 0)
-        if (strstr(line, " IR-"))
+        if (strstr(line, " IR-") || strstr(line, " ITS-"))
             return true;
     return false;
+}
+
+/* A module's bool, as sysfs shows it: 1, 0, or a negative errno. */
+static int read_parameter(int sysfs, const char *path) {
+    char value[8];
+    ssize_t length = attribute_read(sysfs, path, value, sizeof(value));
+
+    if (length < 0)
+        return (int)length;
+    bool on = string_equal(value, "Y") || string_equal(value, "1");
+    return on ? 1 : string_equal(value, "N") || string_equal(value, "0") ? 0 : -EINVAL;
+}
+
+int vfio_reset_required(int sysfs) {
+    return read_parameter(sysfs, "module/vfio_platform/parameters/reset_required");
+}
+
+void vfio_demands_read(int sysfs, const char *release, struct vfio_demands *ret) {
+    struct utsname name;
+
+    if (!release) {
+        (void)uname(&name);
+        release = name.release;
+    }
+    *ret = (struct vfio_demands){
+        .reset_always = release_is_at_least(release, 6, 1) && !release_is_at_least(release, 6, 3),
+        .reset_required = vfio_reset_required(sysfs) != 0,
+        .asks_each_device = release_is_at_least(release, 6, 3),
+        .type1_is_lax =
+            read_parameter(sysfs, "module/vfio_iommu_type1/parameters/allow_unsafe_interrupts") == 1,
+        .iommufd_is_lax =
+            read_parameter(sysfs, "module/iommufd/parameters/allow_unsafe_interrupts") == 1,
+    };
 }

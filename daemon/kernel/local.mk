@@ -23,4 +23,5 @@ daemon_kernel_libkernel_a_SOURCES = \
 	daemon/kernel/usage-nodes.c daemon/kernel/usage-tree.c \
 	daemon/kernel/usage.c daemon/kernel/usage.h daemon/kernel/usage-internal.h \
 	daemon/kernel/usage-watch.c daemon/kernel/usage-watch.h \
-	daemon/kernel/vfio-driver.c daemon/kernel/vfio-driver.h
+	daemon/kernel/vfio-driver.c daemon/kernel/vfio-driver.h \
+	daemon/kernel/vfio-reset.c daemon/kernel/vfio-reset.h

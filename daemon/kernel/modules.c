@@ -181,6 +181,32 @@ enum module_state modules_state(struct modules *modules, const char *name) {
     return forbidden ? MODULE_BLACKLISTED : MODULE_LOADABLE;
 }
 
+/* As the kernel reads a bool; a parameter without a value is on. */
+static int parse_bool(const char *text) {
+    if (!*text || strchr("yYtT1", *text))
+        return 1;
+    if (strchr("nNfF0", *text))
+        return 0;
+    return string_after(text, "on") ? 1 : string_after(text, "of") ? 0 : -ENOENT;
+}
+
+int modules_option(struct modules *modules, const char *name, const char *parameter) {
+    _cleanup_(kmod_module_unrefp) struct kmod_module *module = NULL;
+    int found = -ENOENT;
+
+    if (kmod_module_new_from_name(modules->kmod, name, &module) < 0)
+        return -ENOENT;
+    const char *options = kmod_module_get_options(module);
+    _cleanup_(freep) char *copy = options ? strdup(options) : NULL;
+    char *rest = copy, *option;
+    while ((option = strsep(&rest, " \t"))) {
+        const char *value = string_after(option, parameter);
+        if (value && (*value == '=' || !*value))
+            found = parse_bool(*value ? value + 1 : value); /* the last one holds */
+    }
+    return found;
+}
+
 /* ---- Those that answer to an alias */
 
 struct ranked {

@@ -38,6 +38,10 @@ DEFINE_CLEANUP(struct modules *, modules_free)
 /* Of a module by its name, with underscores. */
 enum module_state modules_state(struct modules *modules, const char *name);
 
+/* A bool parameter that modprobe will give the module (modprobe.d, the kernel's command line): 1 or 0;
+ * -ENOENT if it gives none, or one that the kernel would not understand. */
+int modules_option(struct modules *modules, const char *name, const char *parameter);
+
 /* The names of at most MODULES_FOUND_MAX modules that answer to alias, those first whose own pattern has
  * the fewest wildcards, in the order of their names where that is equal; without the one called except,
  * if it is not NULL. libkmod finds them in no useful order and does not tell the pattern. *ret is the

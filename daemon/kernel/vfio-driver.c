@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "kernel/vfio-reset.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -19,15 +20,6 @@ static const struct {
     {"platform", "vfio_platform"},
     {"amba", "vfio_amba"},
     {"fsl-mc", "vfio_fsl_mc"},
-};
-
-/* Linux drivers/vfio/platform/reset: needed where there is no module folder that knows their aliases. */
-static const struct {
-    const char *compatible, *module;
-} reset_handlers[] = {
-    {"calxeda,hb-xgmac", "vfio_platform_calxedaxgmac"},
-    {"amd,xgbe-seattle-v1a", "vfio_platform_amdxgbe"},
-    {"brcm,iproc-flexrm-mbox", "vfio_platform_bcmflexrm"},
 };
 
 /* ---- Names */
@@ -111,6 +103,7 @@ static void find_module(int sysfs, const char *bus, const char *driver, char ret
 struct answer {
     int output, sysfs;
     struct modules *modules;
+    const char *release;
     size_t index;
     const struct vfio_question *question;
     bool usable;       /* some driver is */
@@ -165,48 +158,26 @@ static int write_candidate(struct answer *answer, const char *name) {
 
 /* ---- Reset of platform devices */
 
-static bool reset_is_required(int sysfs) {
-    char value[8];
+static const char *const reset_words[VFIO_RESET_MAX] = {
+    [VFIO_RESET_NONE] = "none",
+    [VFIO_RESET_HANDLER] = "handler",
+    [VFIO_RESET_IF_TAKEN] = "if-taken",
+};
 
-    return attribute_read(sysfs, "module/vfio_platform/parameters/reset_required", value, sizeof(value)) <=
-               0 ||
-           (*value != 'N' && *value != 'n' && *value != '0');
-}
-
-static bool is_usable(struct modules *modules, const char *module) {
-    enum module_state state = modules_state(modules, module);
-
-    return state == MODULE_LOADED || state == MODULE_LOADABLE;
-}
-
-/* 1, 0, -ENOMEM. The kernel asks for the handler's module by its alias when the driver is bound. */
-static int has_reset_handler(struct modules *modules, const char *compatible) {
-    _cleanup_(freep) char *alias = string_format("vfio-reset:%s", compatible);
-    _cleanup_(strings_freep) char **handlers = NULL;
-
-    if (!alias || modules_find(modules, alias, NULL, &handlers) < 0)
-        return -ENOMEM;
-    for (char **handler = handlers; handler && *handler; handler++)
-        if (is_usable(modules, *handler))
-            return 1;
-    for (size_t i = 0; i < ELEMENTS_OF(reset_handlers); i++)
-        if (string_equal(compatible, reset_handlers[i].compatible))
-            return is_usable(modules, reset_handlers[i].module);
-    return 0;
-}
-
-static int write_reset_problem(const struct answer *answer) {
+/* Only of the two drivers that share handlers. */
+static int write_reset(const struct answer *answer, const char *driver) {
     const char *compatible = answer->question->compatible;
+    enum vfio_reset reset;
+    int refused = vfio_reset_find(answer->sysfs, answer->modules, answer->release, driver, compatible,
+                                  &reset);
 
-    if (!compatible || !reset_is_required(answer->sysfs))
-        return 0;
-    int r = has_reset_handler(answer->modules, compatible);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    _cleanup_(freep) char *text =
-        string_format("vfio-platform has no reset handler for %s and takes no device without one: load "
-                      "vfio_platform with reset_required=0, or a module for vfio-reset:%s",
-                      compatible, compatible);
+    if (refused < 0)
+        return refused;
+    _cleanup_(freep) char *line = string_format("reset\t%zu\t%s\n", answer->index, reset_words[reset]);
+    int r = write_line(answer, line);
+    if (r < 0 || !refused)
+        return r;
+    _cleanup_(freep) char *text = vfio_reset_advice(answer->sysfs, answer->release, driver, compatible);
     return write_problem(answer, REASON_NO_RESET, text);
 }
 
@@ -247,6 +218,17 @@ static int write_no_driver(const struct answer *answer) {
     return write_problem(answer, REASON_NO_VFIO_DRIVER, text);
 }
 
+/* A driver or its module. */
+static bool is_called(const char *name, const char *driver) {
+    char dashed[NAME_MAX + 1];
+
+    if (!name || strlen(name) > NAME_MAX)
+        return false;
+    strcpy(dashed, name);
+    replace(dashed, '_', '-');
+    return string_equal(dashed, driver);
+}
+
 static int write_answer(struct answer *answer) {
     const struct vfio_question *question = answer->question;
     const char *name = question->wanted ?: module_of_bus(question->bus);
@@ -256,18 +238,19 @@ static int write_answer(struct answer *answer) {
         r = write_candidate(answer, name);
     if (r >= 0 && !answer->usable)
         return write_no_driver(answer);
-    bool platform = string_equal(name, "vfio_platform") || string_equal(name, "vfio-platform");
-    return r >= 0 && platform ? write_reset_problem(answer) : r;
+    if (r >= 0 && (is_called(name, "vfio-platform") || is_called(name, "vfio-amba")))
+        r = write_reset(answer, is_called(name, "vfio-amba") ? "vfio-amba" : "vfio-platform");
+    return r;
 }
 
-int vfio_driver_write_from(int output, int sysfs, const struct module_places *places,
+int vfio_driver_write_from(int output, int sysfs, const struct module_places *places, const char *release,
                            const struct vfio_question *questions, size_t n_questions) {
     _cleanup_(modules_freep) struct modules *modules = NULL;
     int r = modules_new(sysfs, places, &modules);
 
     for (size_t i = 0; r >= 0 && i < n_questions; i++) {
-        struct answer answer = {.output = output, .sysfs = sysfs, .modules = modules, .index = i,
-                                .question = &questions[i]};
+        struct answer answer = {.output = output, .sysfs = sysfs, .modules = modules, .release = release,
+                                .index = i, .question = &questions[i]};
         r = write_answer(&answer);
         strings_free(answer.in_the_way);
     }
@@ -275,7 +258,7 @@ int vfio_driver_write_from(int output, int sysfs, const struct module_places *pl
 }
 
 int vfio_driver_write(int output, int sysfs, const struct vfio_question *questions, size_t n_questions) {
-    return vfio_driver_write_from(output, sysfs, NULL, questions, n_questions);
+    return vfio_driver_write_from(output, sysfs, NULL, NULL, questions, n_questions);
 }
 
 /* ---- Reading it */
@@ -315,8 +298,24 @@ static int parse_problem(char *line, struct vfio_line *ret) {
     return 1;
 }
 
+static int parse_reset(char *line, struct vfio_line *ret) {
+    char *fields[3];
+    uint32_t index;
+
+    if (!split(line, fields, 3) || parse_u32(fields[1], &index) < 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < ELEMENTS_OF(reset_words); i++)
+        if (string_equal(fields[2], reset_words[i])) {
+            *ret = (struct vfio_line){.index = index, .reset = (enum vfio_reset)i};
+            return 1;
+        }
+    return -EBADMSG;
+}
+
 int vfio_driver_parse(char *line, struct vfio_line *ret) {
     if (string_after(line, "vfio\t"))
         return parse_driver(line, ret);
+    if (string_after(line, "reset\t"))
+        return parse_reset(line, ret);
     return string_after(line, "problem\t") ? parse_problem(line, ret) : 0;
 }

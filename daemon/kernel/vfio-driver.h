@@ -3,13 +3,14 @@
 
 /* Which VFIO driver a device can be given, and what has to be loaded for it. Reads module files: only
  * for worker processes, which write lines of text that the manager parses. Loads and binds nothing.
- * Sources: Linux drivers/vfio (aliases vfio_pci: since 5.15; reset handlers of vfio-platform). */
+ * Source: Linux drivers/vfio (aliases vfio_pci: since 5.15). */
 
 #include <limits.h>
 #include <stddef.h>
 
 #include "kernel/modules.h"
 #include "model/outcome.h"
+#include "model/vfio-facts.h"
 
 /* So many drivers are named for a device. */
 #define VFIO_CANDIDATES_MAX 4
@@ -25,10 +26,12 @@ struct vfio_question {
 
 /* Writes for each question, which INDEX counts from 0, its drivers, best first:
  *     vfio TAB INDEX TAB DRIVER TAB MODULE TAB STATE
+ * then, if vfio-platform or vfio-amba is the driver, what is known of the device's reset
+ * (kernel/vfio-reset.h): "none", "handler" or "if-taken",
+ *     reset TAB INDEX TAB WORD
  * and then, if none of them is loaded or loadable, or if the driver would refuse the device,
  *     problem TAB INDEX TAB REASON TAB TEXT
- * with the reason no-vfio-driver, or no-reset (vfio-platform takes no device without a reset handler
- * unless its parameter reset_required says so). TEXT says what is in the way and what to do.
+ * with the reason no-vfio-driver, or no-reset. TEXT says what is in the way and what to do.
  *
  * A rule that names a driver decides: no other is offered. Else the variants whose vfio_pci: alias
  * matches, the most exact first, and vfio-pci always last; or the one driver of the bus. DRIVER is the
@@ -36,8 +39,8 @@ struct vfio_question {
  * names: ask vfio_driver_find again after loading. MODULE has underscores. 0 or a negative errno of
  * writing or memory. */
 int vfio_driver_write(int output, int sysfs, const struct vfio_question *questions, size_t n_questions);
-/* The same with modules of another place, for tests. */
-int vfio_driver_write_from(int output, int sysfs, const struct module_places *places,
+/* The same with modules of another place and another kernel's release, for tests; both may be NULL. */
+int vfio_driver_write_from(int output, int sysfs, const struct module_places *places, const char *release,
                            const struct vfio_question *questions, size_t n_questions);
 
 /* Puts into ret the folder below bus/BUS/drivers of the driver that name, a driver or a module, means.
@@ -50,6 +53,8 @@ struct vfio_line {
     /* "vfio"; NULL in a problem. */
     const char *driver, *module;
     enum module_state state;
+    /* "reset"; VFIO_RESET_UNKNOWN otherwise. */
+    enum vfio_reset reset;
     /* "problem"; REASON_NONE and NULL otherwise. */
     enum reason reason;
     const char *text;

@@ -6,16 +6,32 @@
 #include "util/pci-class.h"
 #include "util/string.h"
 
+static bool has_vfio_handlers(const char *driver) {
+    return string_equal(driver, "vfio-platform") || string_equal(driver, "vfio-amba");
+}
+
 bool device_is_bridge(const struct device *device) {
     return device->has_ids && pci_class_is_bridge(device->class);
 }
 
-bool device_has_function_reset(const struct device *device) {
+bool device_is_reset_by(const struct device *device, const char *driver,
+                        const struct vfio_demands *demands) {
+    /* That it was taken tells of its reset, where the driver takes none without. */
+    if (vfio_demands_reset(demands, driver))
+        return true;
+    return device->vfio_reset == VFIO_RESET_HANDLER && has_vfio_handlers(driver);
+}
+
+bool device_reset_is_unknown(const struct device *device, const struct vfio_demands *demands) {
+    return device->vfio_reset == VFIO_RESET_UNKNOWN && has_vfio_handlers(device->driver) &&
+           !vfio_demands_reset(demands, device->driver);
+}
+
+bool device_has_function_reset(const struct device *device, const struct vfio_demands *demands) {
     static const char *const function_level[] = {"device_specific", "acpi", "flr", "af_flr"};
 
-    /* vfio-platform binds only where it found a reset driver, unless told otherwise. */
     if (!device->has_ids)
-        return string_equal(device->driver, "vfio-platform");
+        return device_is_reset_by(device, device->driver, demands);
     for (size_t i = 0; i < ELEMENTS_OF(function_level); i++) {
         size_t length = strlen(function_level[i]);
         for (const char *at = device->reset_methods; (at = strstr(at, function_level[i])); at++) {

@@ -10,6 +10,7 @@
 
 #include "model/driver-role.h"
 #include "model/node-facts.h"
+#include "model/vfio-facts.h"
 #include "util/cleanup.h"
 #include "util/hash.h"
 
@@ -64,6 +65,7 @@ struct device {
     unsigned n_vfs;     /* devices whose PF it is */
     struct device_streams *streams; /* what the device tree says of it; NULL without a node */
     struct survey *survey; /* what was found at the last look; NULL before the first */
+    enum vfio_reset vfio_reset; /* by the last look that asked; outlives a change of driver */
     const struct detachment_member *detached; /* what dmaownd moved or pinned; NULL if it did not */
     uid_t soiled_by;    /* who had it open and may have left it running; UID_NONE */
     bool lent;          /* on a VFIO driver when its group was granted last */
@@ -100,5 +102,14 @@ const char *device_host_driver(const struct device *device);
 /* Somebody else than uid had it open and may have left it running. */
 bool device_is_soiled_for(const struct device *device, uid_t uid);
 
-/* True if one of the reset methods resets this function alone: device_specific, acpi, flr, af_flr. */
-bool device_has_function_reset(const struct device *device);
+/* True if one of the reset methods resets this function alone: device_specific, acpi, flr, af_flr; or if
+ * the device is on vfio-platform or vfio-amba, and that can reset it. */
+bool device_has_function_reset(const struct device *device, const struct vfio_demands *demands);
+
+/* Whether driver, being vfio-platform or vfio-amba, resets the device at its first open and last close,
+ * as far as it is known. False for all other drivers, and for NULL. */
+bool device_is_reset_by(const struct device *device, const char *driver,
+                        const struct vfio_demands *demands);
+
+/* The device is on one of the two, and nobody has looked yet whether that can reset it. */
+bool device_reset_is_unknown(const struct device *device, const struct vfio_demands *demands);

@@ -409,6 +409,8 @@ void model_take_survey(struct model *model, struct device *device, struct survey
         touch_device(model, device, DEVICE_USES);
     survey_free(device->survey);
     device->survey = survey;
+    if (survey->vfio_reset)
+        device->vfio_reset = survey->vfio_reset;
 }
 
 void model_set_open(struct model *model, struct group *group, bool open) {

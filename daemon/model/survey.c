@@ -58,6 +58,7 @@ void survey_keep_drivers(struct survey *newer, struct survey *older) {
     newer->problem = older->problem;
     newer->problem_text = TAKE_POINTER(older->problem_text);
     newer->override = TAKE_POINTER(older->override);
+    newer->vfio_reset = older->vfio_reset;
     newer->vfs = older->vfs;
     newer->autoprobe = older->autoprobe;
     newer->asked_for_drivers = older->asked_for_drivers;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "model/outcome.h"
+#include "model/vfio-facts.h"
 #include "util/cleanup.h"
 
 /* More uses of one device than these are not kept; the look says so in the last one. */
@@ -37,6 +38,7 @@ struct survey {
     size_t n_candidates;
     enum reason problem; /* why no driver can take it; REASON_NONE */
     char *problem_text;
+    enum vfio_reset vfio_reset; /* goes to the device; UNKNOWN where none was asked for */
     char *override; /* driver_override: "" for none, NULL where the bus has no overrides */
     int vfs;        /* sriov_numvfs, -1 where there is none */
     int autoprobe;  /* sriov_drivers_autoprobe, -1 where there is none */

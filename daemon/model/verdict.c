@@ -324,16 +324,16 @@ static void judge_host(struct court *court, const struct group *group) {
         court_find_block(court, REASON_OLD_KERNEL, group, NULL);
 }
 
-/* A platform device shows its reset only on vfio-platform. Before it gets there, the look at its drivers has
- * told where there is none. */
+/* Of a platform device that is yet to be moved, the look at its drivers has told; and where that says that
+ * it can not be moved, it is said once. */
 static bool has_reset(const struct verdict_request *request, const struct device *device) {
-    const struct survey *survey = device->survey;
     bool moves = request->before_switch &&
                  device_move(device, request->named, request->n_named) == MOVE_TO_USER;
 
-    if (moves && !device->has_ids && survey && survey->n_candidates)
-        return string_equal(survey->candidates[0].driver, "vfio-platform");
-    return device_has_function_reset(device);
+    if (moves && !device->has_ids)
+        return device->vfio_reset == VFIO_RESET_HANDLER || device->vfio_reset == VFIO_RESET_IF_TAKEN ||
+               (device->survey && device->survey->problem == REASON_NO_RESET);
+    return device_has_function_reset(device, &request->host->vfio);
 }
 
 static void judge_requirements(struct court *court, const struct group *group) {

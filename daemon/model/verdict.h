@@ -21,6 +21,7 @@ struct verdict_host {
     bool has_iommu;           /* false: KernelModel "none" */
     bool enforces;            /* the kernel's claim and bind exclude each other (5.19 and later) */
     bool remaps_interrupts;
+    struct vfio_demands vfio;
 };
 
 struct verdict_request {

@@ -38,7 +38,7 @@ layer_tests = \
 	%D%/test-state-switch %D%/test-sysfs %D%/test-uevent \
 	%D%/test-units %D%/test-units-watch \
 	%D%/test-usage %D%/test-usage-disk %D%/test-usage-net %D%/test-usage-watch %D%/test-util \
-	%D%/test-vfio-driver %D%/test-vfio-line
+	%D%/test-vfio-driver %D%/test-vfio-line %D%/test-vfio-reset
 check_PROGRAMS += $(layer_tests)
 TESTS += $(layer_tests)
 endif
@@ -100,8 +100,10 @@ tests_unit_test_usage_watch_SOURCES = %D%/test-usage-watch.c %D%/tree.h
 tests_unit_test_usage_watch_LDADD = $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_util_SOURCES = %D%/test-util.c %D%/tree.h
 tests_unit_test_util_LDADD = $(layer_test_libraries)
-tests_unit_test_vfio_driver_SOURCES = %D%/test-vfio-driver.c %D%/tree.h
+tests_unit_test_vfio_driver_SOURCES = %D%/test-vfio-driver.c %D%/vfio-driver-fixture.h %D%/tree.h
 tests_unit_test_vfio_driver_LDADD = $(layer_test_libraries)
+tests_unit_test_vfio_reset_SOURCES = %D%/test-vfio-reset.c %D%/vfio-driver-fixture.h %D%/tree.h
+tests_unit_test_vfio_reset_LDADD = $(layer_test_libraries)
 tests_unit_test_vfio_line_SOURCES = %D%/test-vfio-line.c %D%/tree.h
 tests_unit_test_vfio_line_LDADD = $(layer_test_libraries)
 

@@ -74,6 +74,59 @@ START_TEST(test_words) {
 }
 END_TEST
 
+/* ---- What VFIO asks of devices */
+
+static const struct {
+    const char *release;
+    bool reset_always, asks_each_device;
+} demands_by_release[] = {
+    {"5.19.0", false, false},          {"6.0.19-amd64", false, false}, {"6.1.0-56-arm64", true, false},
+    {"6.2.16", true, false},           {"6.3.0-rc1", false, true},     {"6.12.117+deb12-arm64", false, true},
+    {"7.0", false, true},              {"10.1.1", false, true},        {"nonsense", false, false},
+};
+
+START_TEST(test_demands) {
+    struct vfio_demands demands;
+    struct tree tree;
+
+    tree_begin(&tree);
+    vfio_demands_read(tree.fd, demands_by_release[_i].release, &demands);
+    ck_assert_int_eq(demands.reset_always, demands_by_release[_i].reset_always);
+    ck_assert_int_eq(demands.asks_each_device, demands_by_release[_i].asks_each_device);
+    /* Of modules that are not loaded. */
+    ck_assert(demands.reset_required);
+    ck_assert(!demands.type1_is_lax);
+    ck_assert(!demands.iommufd_is_lax);
+    tree_end(&tree);
+}
+END_TEST
+
+START_TEST(test_parameters) {
+    struct vfio_demands demands;
+    struct tree tree;
+
+    tree_begin(&tree);
+    ck_assert_int_eq(vfio_reset_required(tree.fd), -ENOENT);
+    tree_file(&tree, "module/vfio_platform/parameters/reset_required", "N\n");
+    tree_file(&tree, "module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n");
+    tree_file(&tree, "module/iommufd/parameters/allow_unsafe_interrupts", "N\n");
+    ck_assert_int_eq(vfio_reset_required(tree.fd), 0);
+    vfio_demands_read(tree.fd, NULL, &demands);
+    ck_assert(!demands.reset_required);
+    ck_assert(demands.type1_is_lax);
+    ck_assert(!demands.iommufd_is_lax);
+    /* What is not understood is taken for the stricter one. */
+    tree_file(&tree, "module/vfio_platform/parameters/reset_required", "?\n");
+    tree_file(&tree, "module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "?\n");
+    tree_file(&tree, "module/iommufd/parameters/allow_unsafe_interrupts", "Y\n");
+    vfio_demands_read(tree.fd, NULL, &demands);
+    ck_assert(demands.reset_required);
+    ck_assert(!demands.type1_is_lax);
+    ck_assert(demands.iommufd_is_lax);
+    tree_end(&tree);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("features");
     TCase *all = tree_case("all");
@@ -82,6 +135,8 @@ int main(void) {
     tcase_add_test(all, test_no_symbols);
     tcase_add_loop_test(all, test_release, 0, ELEMENTS_OF(releases));
     tcase_add_test(all, test_words);
+    tcase_add_loop_test(all, test_demands, 0, ELEMENTS_OF(demands_by_release));
+    tcase_add_test(all, test_parameters);
     suite_add_tcase(suite, all);
     return tree_main(suite);
 }

@@ -201,23 +201,60 @@ static const struct {
     {"xflr flr", NULL, true, true},
     {"flr_x acpi", NULL, true, true},
     {"acpi_bus device_specifics", NULL, true, false},
-    {"", "vfio-platform", false, true},
-    {"", "vfio-amba", false, false},
+    {"", "vfio-platform", true, false},
     {"", "calxeda", false, false},
     {"", NULL, false, false},
-    {"", "vfio-platform", true, false},
 };
 
 static void assert_reset_case(size_t n) {
     struct device device = {.has_ids = resets[n].pci, .driver = resets[n].driver,
                             .reset_methods = resets[n].methods};
 
-    ck_assert_int_eq(device_has_function_reset(&device), resets[n].reset);
+    ck_assert_int_eq(device_has_function_reset(&device, &(struct vfio_demands){.reset_always = true}),
+                     resets[n].reset);
 }
 
 START_TEST(test_reset) {
     for (size_t n = 0; n < ELEMENTS_OF(resets); n++)
         assert_reset_case(n);
+}
+END_TEST
+
+/* Of devices that are not PCI: who has them, what is known of a handler, what the kernel asks for. */
+static const struct {
+    const char *driver;
+    enum vfio_reset known;
+    bool always, required, reset, asked;
+} vfio_resets[] = {
+    /* By being bound, it shows that it has one. */
+    {"vfio-platform", VFIO_RESET_UNKNOWN, false, true, true, false},
+    {"vfio-platform", VFIO_RESET_UNKNOWN, true, false, true, false},
+    {"vfio-platform", VFIO_RESET_IF_TAKEN, false, true, true, false},
+    {"vfio-amba", VFIO_RESET_UNKNOWN, true, true, true, false},
+    /* reset_required=0 where that holds: nothing is shown. */
+    {"vfio-platform", VFIO_RESET_UNKNOWN, false, false, false, true},
+    {"vfio-platform", VFIO_RESET_NONE, false, false, false, false},
+    {"vfio-platform", VFIO_RESET_HANDLER, false, false, true, false},
+    {"vfio-platform", VFIO_RESET_IF_TAKEN, false, false, false, false},
+    /* AMBA is never asked for one, since 6.3. */
+    {"vfio-amba", VFIO_RESET_UNKNOWN, false, true, false, true},
+    {"vfio-amba", VFIO_RESET_NONE, false, true, false, false},
+    {"vfio-amba", VFIO_RESET_HANDLER, false, true, true, false},
+    /* A handler is those two drivers' alone. */
+    {"vfio-fsl-mc", VFIO_RESET_HANDLER, true, true, false, false},
+    {"calxedaxgmac", VFIO_RESET_HANDLER, true, true, false, false},
+    {NULL, VFIO_RESET_HANDLER, true, true, false, false},
+};
+
+START_TEST(test_vfio_reset) {
+    for (size_t n = 0; n < ELEMENTS_OF(vfio_resets); n++) {
+        const struct vfio_demands demands = {.reset_always = vfio_resets[n].always,
+                                             .reset_required = vfio_resets[n].required};
+        const struct device device = {
+            .driver = vfio_resets[n].driver, .reset_methods = "", .vfio_reset = vfio_resets[n].known};
+        ck_assert_msg(device_has_function_reset(&device, &demands) == vfio_resets[n].reset, "case %zu", n);
+        ck_assert_msg(device_reset_is_unknown(&device, &demands) == vfio_resets[n].asked, "case %zu", n);
+    }
 }
 END_TEST
 
@@ -233,6 +270,7 @@ int main(void) {
     tcase_add_test(all, test_class);
     tcase_add_test(all, test_in_model);
     tcase_add_test(all, test_reset);
+    tcase_add_test(all, test_vfio_reset);
     suite_add_tcase(suite, all);
     return model_main(suite);
 }

@@ -198,9 +198,15 @@ START_TEST(test_platform_reset) {
 
     model_remove_device(&scene.model, device_of(PCI("05.0")));
     scene.require = "[\"reset\"]";
-    ck_assert_int_eq(survey_add_candidate(survey, "vfio-platform", "vfio_platform", true), 0);
+    survey->vfio_reset = VFIO_RESET_HANDLER;
     model_take_survey(&scene.model, device, survey);
     assert_blocks("");
+    device->vfio_reset = VFIO_RESET_IF_TAKEN;
+    assert_blocks("");
+    /* With reset_required=0, when nothing is in the way of its going there. */
+    device->vfio_reset = VFIO_RESET_NONE;
+    assert_blocks("no-reset/rnet");
+    assert_text_says(REASON_NO_RESET, "has no reset of its own, which the policy requires");
     survey->problem = REASON_NO_RESET;
     survey->problem_text = strdup("vfio-platform has no reset for it");
     assert_blocks("no-reset/rnet");

@@ -1,97 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A tree that stands for sysfs, and module folders that tests/fakekernel/make-modules made. */
-#include "kernel/vfio-driver.h"
+/* Which drivers there are for a device. */
+#include "vfio-driver-fixture.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-
-#include "util/fd.h"
-#include "util/string.h"
-
-#include "tree.h"
 
 #define VIRTIO "pci:v00001AF4d00001041sv00001AF4sd00001100bc02sc00i00"
 #define OTHER_VIRTIO "pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00"
 #define INTEL "pci:v00008086d000010D3sv00008086sd00000000bc02sc00i00"
 #define PCI(modalias_) ((struct vfio_question){.path = "devices/a", .bus = "pci", .modalias = modalias_})
-
-/* Modules do not change from test to test: made once. */
-static struct tree places;
-static struct tree tree;
-static const char *configuration[] = {NULL, NULL};
-static struct module_places where;
-
-static void run(const char *command) {
-    ck_assert_int_eq(system(command), 0);
-}
-
-static void make_modules(void) {
-    const char *source = getenv("top_srcdir") ?: "../..";
-    char command[PATH_MAX * 2];
-
-    tree_begin(&places);
-    snprintf(command, sizeof(command),
-             "'%s'/tests/fakekernel/make-modules %s 9.9 "
-             "other_vfio_pci 'vfio_pci:v00001AF4d*sv*sd*bc*sc*i*' "
-             "zz_vfio_pci 'vfio_pci:v00001AF4d00001041sv00001AF4sd*bc*sc*i*'",
-             source, places.path);
-    run(command);
-}
-
-static void remove_modules(void) {
-    tree_end(&places);
-}
-
-static void set_up(void) {
-    static char directory[PATH_MAX], modprobe[PATH_MAX];
-
-    tree_begin(&tree);
-    tree_folder(&tree, "bus/pci/drivers");
-    tree_folder(&tree, "module");
-    snprintf(directory, sizeof(directory), "%s", tree_path(&places, "lib/modules/9.9"));
-    tree_file(&tree, "modprobe.d/test.conf", "");
-    snprintf(modprobe, sizeof(modprobe), "%s", tree_path(&tree, "modprobe.d"));
-    configuration[0] = modprobe;
-    where = (struct module_places){.directory = directory, .config_paths = configuration};
-}
-
-static void tear_down(void) {
-    tree_end(&tree);
-}
-
-static void configure(const char *text) {
-    tree_file(&tree, "modprobe.d/test.conf", text);
-}
-
-/* The answer to questions; the caller's. */
-static char *ask_all(const struct vfio_question *questions, size_t n) {
-    int output = memfd_create("answer", MFD_CLOEXEC);
-    char *text = NULL, path[64];
-
-    ck_assert_int_eq(vfio_driver_write_from(output, tree.fd, &where, questions, n), 0);
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", output);
-    ck_assert_int_eq(file_read(AT_FDCWD, path, 1 << 20, &text, NULL), 0);
-    close(output);
-    return text;
-}
-
-static void expect(struct vfio_question question, const char *expected) {
-    _cleanup_(freep) char *text = ask_all(&question, 1);
-
-    ck_assert_str_eq(text, expected);
-}
-
-/* The vfio lines as expected, then a problem of this reason whose text holds part. */
-static void expect_problem(struct vfio_question question, const char *expected, const char *reason,
-                           const char *part) {
-    _cleanup_(freep) char *text = ask_all(&question, 1);
-    _cleanup_(freep) char *begin = string_format("%sproblem\t0\t%s\t", expected, reason);
-    const char *rest = string_after(text, begin);
-
-    ck_assert_msg(rest && strstr(rest, part), "%s", text);
-    ck_assert_ptr_eq(strchr(rest, '\n'), rest + strlen(rest) - 1);
-}
 
 /* ---- By the device */
 
@@ -114,11 +31,11 @@ START_TEST(test_buses) {
     struct vfio_question question = PCI(VIRTIO);
 
     question.bus = "amba";
-    expect(question, "vfio\t0\tvfio-amba\tvfio_amba\tloadable\n");
+    expect(question, "vfio\t0\tvfio-amba\tvfio_amba\tloadable\nreset\t0\tnone\n");
     question.bus = "fsl-mc";
     expect(question, "vfio\t0\tvfio-fsl-mc\tvfio_fsl_mc\tloadable\n");
     question.bus = "platform";
-    expect(question, "vfio\t0\tvfio-platform\tvfio_platform\tloadable\n");
+    expect(question, "vfio\t0\tvfio-platform\tvfio_platform\tloadable\nreset\t0\tif-taken\n");
     question.bus = "usb";
     expect_problem(question, "", "no-vfio-driver", "bus usb");
     question.bus = "..";
@@ -142,7 +59,7 @@ START_TEST(test_output_fails) {
     struct vfio_question question = PCI(INTEL);
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
-    ck_assert_int_eq(vfio_driver_write_from(full, tree.fd, &where, &question, 1), -ENOSPC);
+    ck_assert_int_eq(vfio_driver_write_from(full, tree.fd, &where, release, &question, 1), -ENOSPC);
     close(full);
 }
 END_TEST
@@ -329,66 +246,6 @@ START_TEST(test_built_in) {
 }
 END_TEST
 
-/* ---- Reset of platform devices */
-
-#define PLATFORM "vfio\t0\tvfio-platform\tvfio_platform\tloadable\n"
-
-static struct vfio_question platform(const char *compatible) {
-    return (struct vfio_question){.path = "devices/a", .bus = "platform", .compatible = compatible};
-}
-
-START_TEST(test_reset_handler) {
-    expect(platform("calxeda,hb-xgmac"), PLATFORM);
-    expect_problem(platform("acme,dma"), PLATFORM, "no-reset", "vfio-reset:acme,dma");
-    expect_problem(platform("acme\tdma\n"), PLATFORM, "no-reset", "acme\\x09dma\\x0a");
-    /* ACPI: nobody knows before it is tried. */
-    expect(platform(NULL), PLATFORM);
-    struct vfio_question question = platform("acme,dma");
-    question.wanted = "vfio_platform";
-    expect_problem(question, PLATFORM, "no-reset", "acme,dma");
-    /* Not asked for on the others. */
-    question = (struct vfio_question){.path = "a", .bus = "amba", .compatible = "acme,dma"};
-    expect(question, "vfio\t0\tvfio-amba\tvfio_amba\tloadable\n");
-}
-END_TEST
-
-START_TEST(test_reset_handler_state) {
-    configure("blacklist vfio_platform_calxedaxgmac\n");
-    expect_problem(platform("calxeda,hb-xgmac"), PLATFORM, "no-reset", "calxeda,hb-xgmac");
-    tree_folder(&tree, "module/vfio_platform_calxedaxgmac");
-    expect(platform("calxeda,hb-xgmac"), PLATFORM);
-    /* Without a folder that says so. */
-    where.directory = "/nonexistent";
-    tree_folder(&tree, "module/vfio_platform");
-    expect(platform("calxeda,hb-xgmac"), "vfio\t0\tvfio-platform\tvfio_platform\tloaded\n");
-    expect_problem(platform("amd,xgbe-seattle-v1a"), "vfio\t0\tvfio-platform\tvfio_platform\tloaded\n",
-                   "no-reset", "amd,xgbe-seattle-v1a");
-}
-END_TEST
-
-static const struct {
-    const char *value;
-    bool required;
-} parameters[] = {{"Y\n", true}, {"N\n", false}, {"0\n", false}, {"1\n", true}, {"\n", true}};
-
-START_TEST(test_reset_required) {
-    tree_file(&tree, "module/vfio_platform/parameters/reset_required", parameters[_i].value);
-    if (parameters[_i].required)
-        expect_problem(platform("acme,dma"), "vfio\t0\tvfio-platform\tvfio_platform\tloaded\n", "no-reset",
-                       "acme,dma");
-    else
-        expect(platform("acme,dma"), "vfio\t0\tvfio-platform\tvfio_platform\tloaded\n");
-}
-END_TEST
-
-/* A driver that can not be had comes first. */
-START_TEST(test_reset_of_none) {
-    configure("blacklist vfio_platform\n");
-    expect_problem(platform("acme,dma"), "vfio\t0\tvfio-platform\tvfio_platform\tblacklisted\n",
-                   "no-vfio-driver", "vfio_platform");
-}
-END_TEST
-
 /* ---- Reading */
 
 /* All that is written can be read. */
@@ -403,7 +260,7 @@ START_TEST(test_round_trip) {
         ck_assert_int_eq(vfio_driver_parse(line, &parsed), 1);
         n++;
     }
-    ck_assert_uint_eq(n, 7);
+    ck_assert_uint_eq(n, 8);
 }
 END_TEST
 
@@ -424,20 +281,9 @@ static void add_tests(TCase *all) {
     tcase_add_test(all, test_no_folder);
     tcase_add_test(all, test_file_is_gone);
     tcase_add_test(all, test_built_in);
-    tcase_add_test(all, test_reset_handler);
-    tcase_add_test(all, test_reset_handler_state);
-    tcase_add_loop_test(all, test_reset_required, 0, ELEMENTS_OF(parameters));
-    tcase_add_test(all, test_reset_of_none);
     tcase_add_test(all, test_round_trip);
 }
 
 int main(void) {
-    Suite *suite = suite_create("vfio-driver");
-    TCase *all = tree_case("all");
-
-    tcase_add_unchecked_fixture(all, make_modules, remove_modules);
-    tcase_add_checked_fixture(all, set_up, tear_down);
-    add_tests(all);
-    suite_add_tcase(suite, all);
-    return tree_main(suite);
+    return run_tests("vfio-driver", add_tests);
 }

@@ -11,6 +11,7 @@
 START_TEST(test_parse) {
     struct vfio_line line = {};
     char text[] = "vfio\t3\tvfio-pci\tvfio_pci\tblacklisted\n";
+    char reset[] = "reset\t4\thandler\n";
     char problem[] = "problem\t12\tno-reset\tlong text; more";
 
     ck_assert_int_eq(vfio_driver_parse(text, &line), 1);
@@ -20,7 +21,14 @@ START_TEST(test_parse) {
     ck_assert_int_eq(line.state, MODULE_BLACKLISTED);
     ck_assert_int_eq(line.reason, REASON_NONE);
     ck_assert_ptr_null(line.text);
+    ck_assert_int_eq(line.reset, VFIO_RESET_UNKNOWN);
+    ck_assert_int_eq(vfio_driver_parse(reset, &line), 1);
+    ck_assert_uint_eq(line.index, 4);
+    ck_assert_ptr_null(line.driver);
+    ck_assert_int_eq(line.reset, VFIO_RESET_HANDLER);
+    ck_assert_int_eq(line.reason, REASON_NONE);
     ck_assert_int_eq(vfio_driver_parse(problem, &line), 1);
+    ck_assert_int_eq(line.reset, VFIO_RESET_UNKNOWN);
     ck_assert_uint_eq(line.index, 12);
     ck_assert_ptr_null(line.driver);
     ck_assert_int_eq(line.reason, REASON_NO_RESET);
@@ -30,6 +38,7 @@ END_TEST
 
 START_TEST(test_parse_other) {
     static const char *const others[] = {"use\t0\tmounted\ta\tb\n", "", "vfio", "vfiox\t0", "problems\t0",
+                                         "resets\t0\tnone",
                                          "\n"};
     struct vfio_line line = {.index = 77};
 
@@ -54,6 +63,11 @@ static const char *const malformed[] = {
     "vfio\t0\t\tvfio_pci\tloaded",
     "vfio\t0\t../x\tvfio_pci\tloaded",
     "vfio\t0\tvfio-pci\t..\tloaded",
+    "reset\t0",
+    "reset\t0\t",
+    "reset\t0\tmaybe",
+    "reset\tx\tnone",
+    "reset\t0\tnone\tmore",
     "problem\t0\tno-reset",
     "problem\t0\tno-reset\t",
     "problem\t0\tno-reason\ttext",

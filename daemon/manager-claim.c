@@ -94,7 +94,7 @@ enum outcome manager_refuse_by_verdict(struct manager *manager, const struct cla
                                        const struct verdict_request *request,
                                        const struct verdict *verdict, struct refusal *refusal) {
     const struct finding *finding = verdict_first_finding(verdict);
-    _cleanup_(freep) char *text = finding ? finding_text(finding, request) : NULL;
+    _cleanup_(freep) char *text = verdict_text(verdict, request);
     const char *rule = finding && finding->rule ? finding->rule->name : NULL;
 
     manager_record_denial(manager, claim, verdict->first, rule, text ?: "A claim was refused.");

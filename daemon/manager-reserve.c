@@ -74,8 +74,7 @@ static struct claim claim_of_root(struct group **group) {
 
 static void refuse_reservation(const struct verdict *verdict, const struct verdict_request *request,
                                const struct group *group) {
-    const struct finding *finding = verdict_first_finding(verdict);
-    _cleanup_(freep) char *text = finding ? finding_text(finding, request) : NULL;
+    _cleanup_(freep) char *text = verdict_text(verdict, request);
 
     log_message(LOG_NOTICE, "Group %u, which policy reserves, stays with the host: %s", group->id,
                 text ?: "it can not be detached.");

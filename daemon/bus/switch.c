@@ -337,8 +337,7 @@ int call_judge(struct call *call, const struct claim *claim, struct verdict *ver
     verdict_reach(&request, verdict);
     if (verdict->grantable || verdict->out_of_memory)
         return verdict->grantable ? CALL_PROCEEDS : -ENOMEM;
-    const struct finding *finding = verdict_first_finding(verdict);
-    _cleanup_(freep) char *text = finding ? finding_text(finding, &request) : NULL;
+    _cleanup_(freep) char *text = verdict_text(verdict, &request);
     return call_fail(call, reason_outcome(verdict->first), "%s", text ?: "Not possible.");
 }
 

@@ -306,12 +306,58 @@ static char *make_text(const struct finding *finding, const struct verdict_reque
 }
 
 /* Names come from sysfs as they are, and the sentence goes to a bus and to terminals. */
-char *finding_text(const struct finding *finding, const struct verdict_request *request) {
-    char *text = make_text(finding, request);
-
+static char *make_printable(char *text) {
     if (!text || text_is_printable(text))
         return text;
     char *escaped = text_escape(text);
     free(text);
     return escaped;
+}
+
+char *finding_text(const struct finding *finding, const struct verdict_request *request) {
+    return make_printable(make_text(finding, request));
+}
+
+/* ---- the refusal */
+
+/* So many devices are named beside the first; Explain names them all. */
+#define ALSO_HELD_MAX 8
+
+static bool is_held(const struct finding *finding) {
+    return finding->blocks && reason_outcome(finding->reason) == OUTCOME_KERNEL_HELD;
+}
+
+/* "54240000.dc (tegra-dc), 54340000.vic (tegra-vic) and 2 more"; "" if nothing but first is held. */
+static char *list_others_held(const struct verdict *verdict, const struct finding *first) {
+    char *list = strdup("");
+    size_t n = 0;
+
+    for (size_t i = 0; list && i < verdict->n_findings; i++) {
+        const struct finding *finding = &verdict->findings[i];
+        if (finding == first || !is_held(finding) || n++ >= ALSO_HELD_MAX)
+            continue;
+        char *longer = string_format("%s%s%s (%s)", list, *list ? ", " : "", finding->device->name,
+                                     finding->device->driver);
+        free(list);
+        list = longer;
+    }
+    if (!list || n <= ALSO_HELD_MAX)
+        return list;
+    char *longer = string_format("%s and %zu more", list, n - ALSO_HELD_MAX);
+    free(list);
+    return longer;
+}
+
+char *verdict_text(const struct verdict *verdict, const struct verdict_request *request) {
+    const struct finding *first = verdict_first_finding(verdict);
+
+    if (!first)
+        return NULL;
+    _cleanup_(freep) char *text = finding_text(first, request);
+    if (!text || !is_held(first))
+        return TAKE_POINTER(text);
+    _cleanup_(freep) char *others = list_others_held(verdict, first);
+    if (!others || !*others)
+        return others ? TAKE_POINTER(text) : NULL;
+    return make_printable(string_format("%s Also held: %s.", text, others));
 }

@@ -92,3 +92,7 @@ const struct finding *verdict_first_finding(const struct verdict *verdict);
 
 /* One full sentence: the device, the driver, what to do. The caller's; NULL when out of memory. */
 char *finding_text(const struct finding *finding, const struct verdict_request *request);
+
+/* Why it was refused: the sentence of the first finding; and where kernel drivers hold more than that one
+ * device, those as well. The caller's; NULL if grantable, or when out of memory. */
+char *verdict_text(const struct verdict *verdict, const struct verdict_request *request);

@@ -133,7 +133,7 @@ if HAVE_CHECK
 pure_tests = \
 	%D%/test-cdev %D%/test-detachment %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
-	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-policy \
+	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-platform %D%/test-verdict-policy \
 	%D%/test-worker
 check_PROGRAMS += $(pure_tests)
 TESTS += $(pure_tests)
@@ -169,6 +169,9 @@ tests_unit_test_device_streams_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_others_SOURCES = %D%/test-verdict-others.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_others_LDADD = $(pure_test_libraries)
+tests_unit_test_verdict_platform_SOURCES = %D%/test-verdict-platform.c $(pure_test_headers) \
+	%D%/policy-test.h %D%/verdict-fixture.h
+tests_unit_test_verdict_platform_LDADD = $(pure_test_libraries)
 tests_unit_test_verdict_policy_SOURCES = %D%/test-verdict-policy.c $(pure_test_headers) \
 	%D%/policy-test.h %D%/verdict-fixture.h
 tests_unit_test_verdict_policy_LDADD = $(pure_test_libraries)

@@ -63,6 +63,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     }
     manager->tick_passed = manager_refresh_members(manager) >= 0;
     manager_check_iommu_node(manager);
+    /* Where it shows by a device that uses it, a driver may have come since. */
+    if (!manager->host.remaps_interrupts)
+        manager->host.remaps_interrupts = interrupts_are_remapped();
     manager_guard_again(manager);
     for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
         if (lease->state == LEASE_ACTIVE)

@@ -216,6 +216,7 @@ static int read_compatible(int device, struct device_reading *reading) {
     }
     reading->compatible[n] = NULL;
     reading->facts.compatible = reading->compatible;
+    reading->facts.has_msi_parent = faccessat(device, "of_node/msi-parent", F_OK, 0) == 0;
     return 0;
 }
 

@@ -36,6 +36,7 @@ struct device_facts {
     const char *removable;   /* as sysfs says: "removable", "fixed", "unknown"; NULL if not said */
     const char *reset_methods;       /* as sysfs says: "flr bus"; "" if none */
     const char *const *compatible;   /* NULL-terminated; NULL without a device-tree node */
+    bool has_msi_parent;     /* the node names who raises its message-signalled interrupts */
     int64_t group;           /* GROUP_NONE, or the number of the IOMMU group */
     bool has_ids;            /* the five ids below are known (PCI) */
     uint32_t vendor, product, subsystem_vendor, subsystem_product;
@@ -57,6 +58,7 @@ struct device {
     char *vfio_device;
     struct node_facts *cdev; /* /dev/vfio/devices/VFIO_DEVICE; NULL while there is none */
     char **compatible;
+    bool has_msi_parent;
     int64_t group_id; /* once removed: the group it was in, or GROUP_NONE */
     uint32_t vendor, product, subsystem_vendor, subsystem_product, class;
     int numa_node;

@@ -172,7 +172,26 @@ static char *not_reset_text(const struct finding *finding, const char *subject) 
                          finding->blocks ? "power it off and on, or" : "here,");
 }
 
-static char *viability_text(const struct finding *finding, const char *subject) {
+/* device: the member by which the kernel judges, or NULL for the machine as a whole. */
+static char *interrupts_text(const struct finding *finding, const struct verdict_request *request,
+                             const char *subject) {
+    bool cdev = verdict_interface(request) == LEASE_INTERFACE_CDEV;
+
+    if (!finding->device)
+        return string_format("%s needs interrupt remapping, which is off.", subject);
+    if (finding->blocks)
+        return string_format("%s has no interrupts that are isolated (no msi-parent in the device tree), and "
+                             "the policy requires interrupt-remapping.",
+                             subject);
+    return string_format("%s has no interrupts that are isolated (no msi-parent in the device tree), so %s "
+                         "will fail with EPERM: set the parameter allow_unsafe_interrupts of module %s, if "
+                         "users of VFIO may raise any interrupt of this host by a write to memory.",
+                         subject, cdev ? "the bind to an iommufd" : "VFIO_SET_IOMMU",
+                         cdev ? "iommufd" : "vfio_iommu_type1");
+}
+
+static char *viability_text(const struct finding *finding, const struct verdict_request *request,
+                            const char *subject) {
     switch (finding->reason) {
     case REASON_NO_GROUP:
         return string_format("%s has no IOMMU group, or none yet.", subject);
@@ -212,7 +231,7 @@ static char *viability_text(const struct finding *finding, const char *subject) 
             return driver_text(finding, subject);
         return string_format("%s has no reset of its own, which the policy requires.", subject);
     default:
-        return string_format("%s needs interrupt remapping, which is off.", subject);
+        return interrupts_text(finding, request, subject);
     }
 }
 
@@ -295,7 +314,7 @@ static char *make_text(const struct finding *finding, const struct verdict_reque
     case OUTCOME_KERNEL_HELD:
         return kernel_text(finding, subject);
     case OUTCOME_NOT_VIABLE:
-        return viability_text(finding, subject);
+        return viability_text(finding, request, subject);
     case OUTCOME_QUOTA_EXCEEDED:
         return quota_text(finding, request);
     default:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/group.h"
 
+#include "util/string.h"
+
 static const char *const owner_names[] = {
     [OWNER_NONE] = "none",
     [OWNER_KERNEL] = "kernel",
@@ -17,6 +19,15 @@ bool group_has_role(const struct group *group, enum role role) {
         if (member->role == role)
             return true;
     return false;
+}
+
+const struct device *group_find_unsafe(const struct group *group) {
+    for (const struct device *member = group->members; member; member = member->next_member) {
+        bool platform = string_equal(member->bus, "platform");
+        if (member->compatible && (string_equal(member->bus, "amba") || (platform && !member->has_msi_parent)))
+            return member;
+    }
+    return NULL;
 }
 
 enum owner group_owner(const struct group *group) {

@@ -60,3 +60,8 @@ bool group_viable(const struct group *group);
 
 /* True if a member has role. */
 bool group_has_role(const struct group *group, enum role role);
+
+/* A member that a kernel which asks each device (vfio_demands) takes to have no isolated interrupts: a
+ * platform or AMBA device of the device tree without msi-parent, as most are (Linux 6.12, of_msi_configure
+ * in drivers/of/irq.c, which is for platform devices alone). NULL if there is none that can be known of. */
+const struct device *group_find_unsafe(const struct group *group);

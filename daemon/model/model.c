@@ -180,6 +180,7 @@ static int set_identity(struct model *model, struct device *device, const struct
     device->subsystem_product = facts->subsystem_product;
     device->class = facts->class;
     device->numa_node = facts->numa_node;
+    device->has_msi_parent = facts->has_msi_parent;
     device->soiled_by = UID_NONE;
     if (facts->physfn && !(device->physfn = strdup(facts->physfn)))
         return -ENOMEM;

@@ -336,11 +336,24 @@ static bool has_reset(const struct verdict_request *request, const struct device
     return device_has_function_reset(device, &request->host->vfio);
 }
 
+/* What VFIO refuses when the group is put to use is said before it is granted. */
+static void judge_interrupts(struct court *court, const struct group *group, bool required) {
+    const struct verdict_host *host = court->request->host;
+    bool cdev = verdict_interface(court->request) == LEASE_INTERFACE_CDEV;
+    bool lax = cdev ? host->vfio.iommufd_is_lax : host->vfio.type1_is_lax;
+    const struct device *unsafe = host->vfio.asks_each_device ? group_find_unsafe(group) : NULL;
+
+    if (required && !host->remaps_interrupts)
+        court_find_block(court, REASON_NO_INTERRUPT_REMAPPING, group, NULL);
+    else if (unsafe && (required || !lax))
+        court_find(court, &(struct finding){.reason = REASON_NO_INTERRUPT_REMAPPING, .blocks = required,
+                                            .group = group, .device = unsafe});
+}
+
 static void judge_requirements(struct court *court, const struct group *group) {
     unsigned require = court->verdict->terms.n_rules ? court->verdict->terms.require : 0;
 
-    if (require & POLICY_REQUIRE_INTERRUPT_REMAPPING && !court->request->host->remaps_interrupts)
-        court_find_block(court, REASON_NO_INTERRUPT_REMAPPING, group, NULL);
+    judge_interrupts(court, group, require & POLICY_REQUIRE_INTERRUPT_REMAPPING);
     if (!(require & POLICY_REQUIRE_RESET))
         return;
     for (const struct device *member = group->members; member; member = member->next_member)

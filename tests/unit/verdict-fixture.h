@@ -119,6 +119,8 @@ static inline bool is_to_block(const struct finding *finding) {
         return !scene.reattach_unreset;
     if (finding->reason == REASON_SPLIT || finding->reason == REASON_HALF)
         return !finding->group || !scene.require || strstr(scene.require, "isolated");
+    if (finding->reason == REASON_NO_INTERRUPT_REMAPPING && finding->device)
+        return scene.require && strstr(scene.require, "interrupt-remapping");
     return outcome != OUTCOME_OK;
 }
 

@@ -149,6 +149,18 @@ static char *driver_text(const struct finding *finding, const char *subject) {
                          subject);
 }
 
+static char *no_reset_text(const struct finding *finding, const char *subject) {
+    const struct device *device = finding->device;
+
+    if (device->survey && device->survey->problem == REASON_NO_RESET)
+        return driver_text(finding, subject);
+    if (!device->has_ids && device->compatible && device->compatible[0])
+        return string_format("%s has no reset, which the policy requires: no module for vfio-reset:%s is known "
+                             "of.",
+                             subject, device->compatible[0]);
+    return string_format("%s has no reset of its own, which the policy requires.", subject);
+}
+
 /* What a switch would take from the host. Paths, processes and commands are for root. */
 static char *use_text(const struct finding *finding, const struct verdict_request *request,
                       const char *subject) {
@@ -227,9 +239,7 @@ static char *viability_text(const struct finding *finding, const struct verdict_
     case REASON_NOT_RESET:
         return not_reset_text(finding, subject);
     case REASON_NO_RESET:
-        if (finding->device->survey && finding->device->survey->problem == REASON_NO_RESET)
-            return driver_text(finding, subject);
-        return string_format("%s has no reset of its own, which the policy requires.", subject);
+        return no_reset_text(finding, subject);
     default:
         return interrupts_text(finding, request, subject);
     }

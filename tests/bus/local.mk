@@ -52,6 +52,7 @@ BUS_TESTS = \
 	%D%/moved.sh \
 	%D%/options.sh \
 	%D%/overlap.sh \
+	%D%/platform.sh \
 	%D%/policy.sh \
 	%D%/random.sh \
 	%D%/read.sh \

@@ -23,11 +23,17 @@ static int compare_numbers(uint64_t a, uint64_t b) {
 }
 
 static int compare_cells(const struct tree_stream *a, const struct tree_stream *b) {
-    int order = compare_numbers(a->n_cells, b->n_cells);
+    int order = 0;
 
-    for (uint32_t i = 0; order == 0 && i < a->n_cells; i++)
+    for (uint32_t i = 0; order == 0 && i < a->n_cells && i < b->n_cells; i++)
         order = compare_numbers(a->cells[i], b->cells[i]);
-    return order;
+    return order ? order : compare_numbers(a->n_cells, b->n_cells);
+}
+
+/* Cells that only one has do not count: an iommu-map gives one cell, however many there are. */
+static bool begins_with(const struct tree_stream *longer, const struct tree_stream *shorter) {
+    return shorter->n_cells <= longer->n_cells &&
+           memcmp(shorter->cells, longer->cells, shorter->n_cells * sizeof(*longer->cells)) == 0;
 }
 
 static int compare_classes(const struct stream_place *a, const struct stream_place *b) {
@@ -137,28 +143,32 @@ static bool contains(const struct tree_stream *wide, const struct tree_stream *n
            ((wide->id ^ narrow->id) & ~wide->mask) == 0;
 }
 
-static void note_overlap(struct stream_class *class, enum overlap overlap) {
-    class->shared = true;
-    if (class->overlap < overlap)
-        class->overlap = overlap;
+/* Two classes that collide. What one device has twice is no matter between devices. */
+static void join_two(struct joined_streams *joined, struct stream_class *one,
+                     struct stream_class *other, enum overlap overlap, struct forest *forest) {
+    size_t first = joined->places[one->begin].member, second = joined->places[other->begin].member;
+
+    if (has_one_member(joined, one) && has_one_member(joined, other) && first == second)
+        return;
+    forest_join(forest, first, second);
+    one->shared = other->shared = true;
+    if (one->overlap < overlap)
+        one->overlap = overlap;
+    if (other->overlap < overlap)
+        other->overlap = overlap;
 }
 
 /* Two classes of one SMMUv2, with different masks. */
 static void compare_masked(struct joined_streams *joined, struct stream_class *one,
                            struct stream_class *other, struct forest *forest) {
-    const struct stream_place *a = &joined->places[one->begin], *b = &joined->places[other->begin];
-    const struct tree_stream *first = a->stream, *second = b->stream;
+    const struct tree_stream *first = joined->places[one->begin].stream;
+    const struct tree_stream *second = joined->places[other->begin].stream;
 
     joined->n_compared++;
     if (((first->id ^ second->id) & ~(first->mask | second->mask)) != 0)
         return;
-    /* What one device has twice is no matter between devices. */
-    if (has_one_member(joined, one) && has_one_member(joined, other) && a->member == b->member)
-        return;
-    forest_join(forest, a->member, b->member);
     bool contained = contains(first, second) || contains(second, first);
-    note_overlap(one, contained ? OVERLAP_CONTAINED : OVERLAP_PARTIAL);
-    note_overlap(other, contained ? OVERLAP_CONTAINED : OVERLAP_PARTIAL);
+    join_two(joined, one, other, contained ? OVERLAP_CONTAINED : OVERLAP_PARTIAL, forest);
 }
 
 /* Classes of one SMMUv2 stand by mask, and those of the same mask never collide: each is compared
@@ -185,12 +195,37 @@ static void find_masked(struct joined_streams *joined, struct stream_class *clas
     }
 }
 
+/* A class whose cells are the first ones of another's stands before it: above[] are those whose
+ * cells the class at hand begins with, each longer than the one before. */
+static void find_shorter(struct joined_streams *joined, struct stream_class *classes,
+                         size_t n_classes, struct forest *forest) {
+    struct stream_class *above[TREE_CELLS_MAX + 1];
+    size_t depth = 0;
+
+    for (size_t i = 0; i < n_classes; i++) {
+        const struct stream_place *place = &joined->places[classes[i].begin];
+        while (depth > 0) {
+            const struct stream_place *top = &joined->places[above[depth - 1]->begin];
+            if (top->iommu == place->iommu && begins_with(place->stream, top->stream))
+                break;
+            depth--;
+        }
+        if (is_whole(place->iommu) || is_masked(place->iommu))
+            continue;
+        for (size_t j = 0; j < depth; j++, joined->n_compared++)
+            join_two(joined, above[j], &classes[i], OVERLAP_NONE, forest);
+        above[depth++] = &classes[i];
+    }
+}
+
 static int join_classes(struct joined_streams *joined, struct forest *forest) {
     _cleanup_(freep) struct stream_class *classes = calloc(joined->n_places + 1, sizeof(*classes));
 
     if (!classes)
         return -ENOMEM;
-    find_masked(joined, classes, find_classes(joined, classes, forest), forest);
+    size_t n = find_classes(joined, classes, forest);
+    find_masked(joined, classes, n, forest);
+    find_shorter(joined, classes, n, forest);
     for (size_t i = 0; i < joined->n_places; i++) {
         joined->places[i].shared = classes[joined->places[i].class].shared;
         joined->places[i].overlap = classes[joined->places[i].class].overlap;

@@ -131,7 +131,9 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-cdev %D%/test-detachment %D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
+	%D%/test-cdev %D%/test-detachment \
+	%D%/test-isolation-file %D%/test-isolation-live %D%/test-isolation-maps \
+	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
 	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-platform %D%/test-verdict-policy \
 	%D%/test-worker
@@ -143,6 +145,12 @@ tests_unit_test_cdev_SOURCES = %D%/test-cdev.c $(pure_test_headers) \
 tests_unit_test_cdev_LDADD = $(pure_test_libraries)
 tests_unit_test_detachment_SOURCES = %D%/test-detachment.c $(pure_test_headers)
 tests_unit_test_detachment_LDADD = $(pure_test_libraries)
+tests_unit_test_isolation_file_SOURCES = %D%/test-isolation-file.c %D%/isolation-fixture.h
+tests_unit_test_isolation_file_LDADD = $(pure_test_libraries)
+tests_unit_test_isolation_live_SOURCES = %D%/test-isolation-live.c %D%/isolation-fixture.h
+tests_unit_test_isolation_live_LDADD = $(pure_test_libraries)
+tests_unit_test_isolation_maps_SOURCES = %D%/test-isolation-maps.c %D%/isolation-fixture.h
+tests_unit_test_isolation_maps_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)

@@ -80,11 +80,12 @@ static int read_aligned(const void *blob, size_t size, struct device_tree **ret,
 
     if (r < 0)
         return r;
-    /* It says what is wrong, but not where: the pass meets the same and does. */
+    /* It does not say where the fault is: the pass meets the same and does, but for this block. */
     int fault = fdt_check_full(blob, size);
     r = scan_blob(&scan, blob, ret_text);
     if (r >= 0 && fault < 0)
-        return devicetree_fail(ret_text, -EBADMSG, "The tree is damaged (%s).", fdt_strerror(fault));
+        return devicetree_fail(ret_text, -EBADMSG, "The memory reservation block is damaged (%s).",
+                               fdt_strerror(fault));
     if (r < 0)
         return r;
     _cleanup_(device_tree_freep) struct device_tree *tree = calloc(1, sizeof(*tree));
@@ -205,9 +206,10 @@ static int follow_node(int sysfs, const char *path, char *ret, size_t size) {
         devicetree_clean_name(at, part);
         at += part;
     }
-    if (strlen(rest) >= size)
+    const char *found = *rest ? rest : "/";
+    if (strlen(found) >= size)
         return -ENAMETOOLONG;
-    strcpy(ret, *rest ? rest : "/");
+    strcpy(ret, found);
     return 0;
 }
 

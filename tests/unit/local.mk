@@ -32,7 +32,8 @@ layer_test_libraries = \
 	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS) $(FDT_LIBS) $(CHECK_LIBS)
 if HAVE_CHECK
 layer_tests = \
-	%D%/test-audit %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
+	%D%/test-audit %D%/test-devicetree %D%/test-devicetree-damage %D%/test-devicetree-live \
+	%D%/test-devicetree-masters %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings \
 	%D%/test-state-switch %D%/test-sysfs %D%/test-uevent \
@@ -44,6 +45,14 @@ TESTS += $(layer_tests)
 endif
 tests_unit_test_audit_SOURCES = %D%/test-audit.c %D%/tree.h
 tests_unit_test_audit_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_SOURCES = %D%/test-devicetree.c %D%/tree.h %D%/devicetree-fixture.h
+tests_unit_test_devicetree_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_damage_SOURCES = %D%/test-devicetree-damage.c %D%/tree.h %D%/devicetree-fixture.h
+tests_unit_test_devicetree_damage_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_live_SOURCES = %D%/test-devicetree-live.c %D%/tree.h %D%/devicetree-fixture.h
+tests_unit_test_devicetree_live_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_masters_SOURCES = %D%/test-devicetree-masters.c %D%/tree.h %D%/devicetree-fixture.h
+tests_unit_test_devicetree_masters_LDADD = $(layer_test_libraries)
 tests_unit_test_drain_SOURCES = %D%/test-drain.c %D%/tree.h %D%/manager-fixture.h
 tests_unit_test_drain_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_driver_step_SOURCES = %D%/test-driver-step.c %D%/tree.h %D%/kernel-fixture.h
@@ -131,7 +140,7 @@ pure_test_libraries = daemon/libmodel.a policy/libpolicy.a daemon/libutil.a $(JS
 pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
-	%D%/test-cdev %D%/test-detachment \
+	%D%/test-cdev %D%/test-detachment %D%/test-device-tree \
 	%D%/test-isolation-file %D%/test-isolation-live %D%/test-isolation-maps \
 	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
@@ -151,6 +160,8 @@ tests_unit_test_isolation_live_SOURCES = %D%/test-isolation-live.c %D%/isolation
 tests_unit_test_isolation_live_LDADD = $(pure_test_libraries)
 tests_unit_test_isolation_maps_SOURCES = %D%/test-isolation-maps.c %D%/isolation-fixture.h
 tests_unit_test_isolation_maps_LDADD = $(pure_test_libraries)
+tests_unit_test_device_tree_SOURCES = %D%/test-device-tree.c %D%/tree.h
+tests_unit_test_device_tree_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)

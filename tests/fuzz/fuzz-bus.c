@@ -68,7 +68,7 @@ static void check_targets(const struct targets *targets) {
     for (size_t i = 0; i < targets->n_groupless; i++)
         EXPECT(!targets->groupless[i]->group);
     for (size_t i = 0; i < targets->n_named; i++)
-        EXPECT(targets->named[i]->group);
+        EXPECT(model_device(&manager.model, targets->named[i]->path) == targets->named[i]);
 }
 
 static void check_claim_options(const struct claim_options *options, bool for_claim) {

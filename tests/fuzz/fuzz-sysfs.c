@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernel/devicetree.h"
 #include "kernel/sysfs.h"
 #include "kernel/uevent.h"
 #include "model/model.h"
@@ -314,6 +315,19 @@ static void check_update(const struct device_reading *reading) {
                          : reading->facts.group == GROUP_NONE);
 }
 
+/* The node's name goes with the facts, as the manager gives it. */
+static void read_node(struct device_reading *reading) {
+    static char node[PATH_MAX];
+    int r = devicetree_node_of(sys, reading->path, node, sizeof(node));
+
+    EXPECT(r <= 0);
+    if (r < 0)
+        return;
+    check_text(node, sizeof(node));
+    EXPECT(node[0] == '/' && (!node[1] || is_resolved(node + 1)));
+    reading->facts.tree_node = node;
+}
+
 static int read_device(const char *path, void *userdata) {
     if (n_readings == READINGS_MAX)
         return 1;
@@ -325,6 +339,7 @@ static int read_device(const char *path, void *userdata) {
     if (r < 0)
         return 0;
     check_reading(reading);
+    read_node(reading);
     check_update(reading);
     n_readings++;
     return 0;

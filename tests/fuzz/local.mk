@@ -31,7 +31,7 @@ tests_fuzz_fuzz_switch_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_sysfs_SOURCES = %D%/fuzz-sysfs.c tests/fakekernel/uevent.c tests/fakekernel/uevent.h
 tests_fuzz_fuzz_sysfs_CPPFLAGS = $(AM_CPPFLAGS)
 tests_fuzz_fuzz_sysfs_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a policy/libpolicy.a \
-	daemon/libutil.a $(UDEV_LIBS) $(JSON_LIBS)
+	daemon/libutil.a $(UDEV_LIBS) $(JSON_LIBS) $(FDT_LIBS)
 tests_fuzz_fuzz_sysfs_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_topology_SOURCES = %D%/fuzz-topology.c
 tests_fuzz_fuzz_topology_LDADD = client/libclient.a daemon/libutil.a

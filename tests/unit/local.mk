@@ -141,7 +141,8 @@ pure_test_headers = %D%/model-fixture.h %D%/model-test.h
 if HAVE_CHECK
 pure_tests = \
 	%D%/test-cdev %D%/test-detachment %D%/test-device-tree \
-	%D%/test-isolation-file %D%/test-isolation-live %D%/test-isolation-maps \
+	%D%/test-isolation-file %D%/test-isolation-live %D%/test-isolation-maps %D%/test-isolation-sets \
+	%D%/test-random-isolation \
 	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
 	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-platform %D%/test-verdict-policy \
@@ -162,6 +163,10 @@ tests_unit_test_isolation_maps_SOURCES = %D%/test-isolation-maps.c %D%/isolation
 tests_unit_test_isolation_maps_LDADD = $(pure_test_libraries)
 tests_unit_test_device_tree_SOURCES = %D%/test-device-tree.c %D%/tree.h
 tests_unit_test_device_tree_LDADD = $(pure_test_libraries)
+tests_unit_test_isolation_sets_SOURCES = %D%/test-isolation-sets.c %D%/isolation-fixture.h
+tests_unit_test_isolation_sets_LDADD = $(pure_test_libraries)
+tests_unit_test_random_isolation_SOURCES = %D%/test-random-isolation.c %D%/random-tree.h %D%/smmu-v2.h
+tests_unit_test_random_isolation_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)

@@ -121,9 +121,11 @@ static int begin_node(struct scan *scan, struct cursor *cursor, char **ret_text)
     const char *name = fdt_get_name(scan->blob, cursor->offset, &length);
     struct scan_node node = {.name = name, .parent = cursor->node, .iommu = SIZE_MAX};
 
-    if (!name || (cursor->node == SCAN_NONE && scan->n_nodes > 0))
-        return fail_at(scan, cursor, -EBADMSG, name ? "a second root begins" : "a name has no end",
-                       ret_text);
+    if (!name)
+        return fail_at(scan, cursor, -EBADMSG, "a name has no end", ret_text);
+    if (cursor->node == SCAN_NONE && (scan->n_nodes > 0 || length > 0))
+        return fail_at(scan, cursor, -EBADMSG,
+                       scan->n_nodes > 0 ? "a second root begins" : "the root has a name", ret_text);
     if (length > DEVICETREE_NAME_MAX)
         return fail_at(scan, cursor, -E2BIG, "a node's name has more than 255 bytes", ret_text);
     if (cursor->node != SCAN_NONE && length == 0)
@@ -194,6 +196,8 @@ static int read_structure(struct scan *scan, char **ret_text) {
             r = note_property(scan, &cursor, ret_text);
         else if (tag == FDT_END_NODE)
             r = end_node(scan, &cursor, ret_text);
+        else if (tag == FDT_NOP && cursor.node == SCAN_NONE && scan->n_nodes > 0)
+            r = fail_at(scan, &cursor, -EBADMSG, "something stands behind the root", ret_text);
         if (r < 0)
             return r;
         if (tag != FDT_END)

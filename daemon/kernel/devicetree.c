@@ -80,11 +80,12 @@ static int read_aligned(const void *blob, size_t size, struct device_tree **ret,
 
     if (r < 0)
         return r;
-    /* It does not say where the fault is: the pass meets the same and does, but for this block. */
+    /* It does not say where the fault is: the pass meets nearly all of them, too, and does. */
     int fault = fdt_check_full(blob, size);
     r = scan_blob(&scan, blob, ret_text);
     if (r >= 0 && fault < 0)
-        return devicetree_fail(ret_text, -EBADMSG, "The memory reservation block is damaged (%s).",
+        return devicetree_fail(ret_text, -EBADMSG, "%s is damaged (%s).",
+                               fdt_num_mem_rsv(blob) < 0 ? "The memory reservation block" : "The tree",
                                fdt_strerror(fault));
     if (r < 0)
         return r;

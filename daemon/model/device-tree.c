@@ -151,14 +151,16 @@ bool tree_map_requester(const struct tree_master *bridge, const struct device_tr
 
 bool tree_streams_collide(const struct device_tree *tree, const struct tree_stream *a,
                           const struct tree_stream *b) {
-    if (a->iommu != b->iommu || ((a->id ^ b->id) & ~(a->mask | b->mask)))
+    const struct tree_iommu *iommu = &tree->iommus[a->iommu];
+
+    if (a->iommu != b->iommu)
         return false;
-    if (tree->iommus[a->iommu].grouping == TREE_GROUP_SMMU_V2)
+    if (iommu->grouping == TREE_GROUP_SINGLE || iommu->n_cells == 0)
         return true;
-    for (uint32_t i = 1; i < a->n_cells && i < b->n_cells; i++)
-        if (a->cells[i] != b->cells[i])
-            return false;
-    return true;
+    if (iommu->grouping == TREE_GROUP_SMMU_V2)
+        return ((a->id ^ b->id) & ~(a->mask | b->mask)) == 0;
+    size_t n_cells = a->n_cells < b->n_cells ? a->n_cells : b->n_cells;
+    return memcmp(a->cells, b->cells, n_cells * sizeof(*a->cells)) == 0;
 }
 
 char *tree_stream_text(const struct tree_stream *stream) {

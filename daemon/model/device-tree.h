@@ -119,7 +119,9 @@ void tree_stream_set(const struct tree_iommu *iommu, struct tree_stream *stream)
 bool tree_map_requester(const struct tree_master *bridge, const struct device_tree *tree,
                         uint32_t requester, struct tree_stream *ret);
 
-/* Two streams that the IOMMU cannot tell apart. Cells that only one of them has do not count. */
+/* Two streams that the IOMMU cannot tell apart: of one instance, and with the same cells (those that
+ * only one has do not count: an iommu-map gives one), or masks that let them meet. Any two where
+ * specifiers have no cells, and where Linux makes one group of all. */
 bool tree_streams_collide(const struct device_tree *tree, const struct tree_stream *a,
                           const struct tree_stream *b);
 

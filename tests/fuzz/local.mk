@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # replay.c stands in for libFuzzer, so that every corpus is run by make check.
-EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/lines.dict %D%/policy.dict %D%/sysfs.dict
+EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/devicetree.dict %D%/lines.dict %D%/policy.dict %D%/sysfs.dict
 fuzz_targets = \
-	%D%/fuzz-bus %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch %D%/fuzz-sysfs %D%/fuzz-topology
+	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch \
+	%D%/fuzz-sysfs %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_bus_SOURCES = \
 	%D%/fuzz-bus.c %D%/bus-message.c %D%/bus-message.h %D%/bus-world.h
@@ -12,6 +13,10 @@ tests_fuzz_fuzz_bus_LDADD = daemon/libbus.a daemon/libmanager.a daemon/kernel/li
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(EV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
 	$(FDT_LIBS) $(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
 tests_fuzz_fuzz_bus_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_devicetree_SOURCES = %D%/fuzz-devicetree.c
+tests_fuzz_fuzz_devicetree_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a daemon/libutil.a \
+	$(FDT_LIBS)
+tests_fuzz_fuzz_devicetree_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_lines_SOURCES = %D%/fuzz-lines.c
 tests_fuzz_fuzz_lines_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
@@ -38,6 +43,7 @@ tests_fuzz_fuzz_topology_LDADD = client/libclient.a daemon/libutil.a
 tests_fuzz_fuzz_topology_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 if !ENABLE_FUZZER
 tests_fuzz_fuzz_bus_SOURCES += %D%/replay.c
+tests_fuzz_fuzz_devicetree_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_lines_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_topology_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_state_SOURCES += %D%/replay.c

@@ -9,12 +9,14 @@
 #include "util/cleanup.h"
 #include "util/string.h"
 
-/* An SMMUv2, another, an SMMUv3 and something else. */
+/* An SMMUv2, another, an SMMUv3 and others. */
 static struct tree_iommu iommus[] = {
     {.node = (char *)"/a", .grouping = TREE_GROUP_SMMU_V2, .n_cells = 2},
     {.node = (char *)"/b", .grouping = TREE_GROUP_SMMU_V2, .n_cells = 1, .match_mask = 0x100ff},
     {.node = (char *)"/c", .grouping = TREE_GROUP_SMMU_V3, .n_cells = 1},
     {.node = (char *)"/d", .grouping = TREE_GROUP_PER_DEVICE, .n_cells = 3},
+    {.node = (char *)"/e", .grouping = TREE_GROUP_PER_DEVICE, .n_cells = 0},
+    {.node = (char *)"/f", .grouping = TREE_GROUP_SINGLE, .n_cells = 1},
 };
 static const struct device_tree facts = {.iommus = iommus, .n_iommus = ELEMENTS_OF(iommus)};
 
@@ -108,9 +110,13 @@ static const struct {
     {{0, {0x10200}, 1, 0, 0}, {0, {0x200}, 1, 0, 0}, true},
     {{2, {0x200}, 1, 0, 0}, {2, {0x200}, 1, 0, 0}, true},
     {{2, {0x10200}, 1, 0, 0}, {2, {0x200}, 1, 0, 0}, false},
-    {{3, {0}, 0, 0, 0}, {3, {0}, 0, 0, 0}, true},
+    {{4, {0}, 0, 0, 0}, {4, {0}, 0, 0, 0}, true},
+    {{4, {0}, 0, 0, 0}, {4, {8}, 1, 0, 0}, true},
+    {{5, {1}, 1, 0, 0}, {5, {2}, 1, 0, 0}, true},
+    {{5, {1}, 1, 0, 0}, {4, {1}, 1, 0, 0}, false},
     {{3, {1, 2, 3}, 3, 0, 0}, {3, {1, 2, 3}, 3, 0, 0}, true},
     {{3, {1, 2, 3}, 3, 0, 0}, {3, {1, 2, 4}, 3, 0, 0}, false},
+    {{3, {1, 2, 3}, 3, 0, 0}, {3, {1, 3, 3}, 3, 0, 0}, false},
     {{3, {1, 2, 3}, 3, 0, 0}, {3, {1}, 1, 0, 0}, true},
     {{3, {1, 2, 3}, 3, 0, 0}, {3, {2}, 1, 0, 0}, false},
 };

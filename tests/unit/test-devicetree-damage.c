@@ -168,6 +168,10 @@ static const struct {
      "In node /, at offset 0x8 of the structure, a property is damaged."},
     {{FDT_BEGIN_NODE, 0, FDT_PROP, 64, 0, FDT_END_NODE, FDT_END}, 7,
      "In node /, at offset 0x8 of the structure, the structure breaks off."},
+    {{FDT_BEGIN_NODE, 0x61000000, FDT_END_NODE, FDT_END}, 4,
+     "At offset 0x0 of the structure, the root has a name."},
+    {{FDT_BEGIN_NODE, 0, FDT_END_NODE, FDT_NOP, FDT_END}, 5,
+     "At offset 0xc of the structure, something stands behind the root."},
     {{FDT_BEGIN_NODE, 0x61616161}, 2, "At offset 0x0 of the structure, the structure breaks off."},
     {{FDT_BEGIN_NODE, 0}, 2, "In node /, at offset 0x8 of the structure, the structure breaks off."},
 };
@@ -175,6 +179,14 @@ static const struct {
 START_TEST(test_odd_structure) {
     make_structure(structures[_i].words, structures[_i].n);
     check_fault(-EBADMSG, structures[_i].sentence);
+}
+END_TEST
+
+START_TEST(test_nops) {
+    static const uint32_t words[] = {FDT_NOP, FDT_BEGIN_NODE, 0, FDT_NOP, FDT_END_NODE, FDT_END};
+
+    make_structure(words, ELEMENTS_OF(words));
+    ck_assert_int_eq(read_made(), 0);
 }
 END_TEST
 
@@ -456,6 +468,7 @@ int main(void) {
     tcase_add_test(damage, test_unaligned);
     tcase_add_test(damage, test_structure);
     tcase_add_loop_test(damage, test_odd_structure, 0, ELEMENTS_OF(structures));
+    tcase_add_test(damage, test_nops);
     tcase_add_test(damage, test_reserve_map);
     tcase_add_test(damage, test_prefixes);
     tcase_add_test(damage, test_each_byte);

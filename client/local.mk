@@ -5,6 +5,8 @@ dist_man_MANS += %D%/dmaownctl.1
 
 # All but main(), so that tests can link it.
 client_libclient_a_SOURCES = \
+	%D%/audit.c %D%/audit.h %D%/audit-dot.c %D%/audit-json.c %D%/audit-live.c \
+	%D%/audit-predict.c %D%/audit-print.c %D%/audit-print.h \
 	%D%/bus.c %D%/bus.h %D%/claim.c %D%/claim.h %D%/event.c %D%/event.h \
 	%D%/exit-status.c %D%/exit-status.h %D%/json.c %D%/json.h %D%/listen-fds.c %D%/listen-fds.h \
 	%D%/options.c %D%/options.h %D%/policy-files.c %D%/policy-files.h \
@@ -12,15 +14,15 @@ client_libclient_a_SOURCES = \
 	%D%/reserve-rule.c %D%/reserve-rule.h %D%/table.c %D%/table.h %D%/text.c %D%/text.h \
 	%D%/topology.c %D%/topology.h %D%/topology-config.c %D%/topology-config.h \
 	%D%/topology-read.c %D%/topology-read.h %D%/topology-text.c %D%/topology-text.h \
-	%D%/verb.c %D%/verb.h %D%/verb-hold.c %D%/verb-monitor.c %D%/verb-policy-test.c \
+	%D%/verb.c %D%/verb.h %D%/verb-audit.c %D%/verb-hold.c %D%/verb-monitor.c %D%/verb-policy-test.c \
 	%D%/verb-run.c %D%/verbs-daemon.c %D%/verbs-groups.c %D%/verbs-groups.h \
 	%D%/verbs-leases.c %D%/verbs-policy.c %D%/verbs-reserve.c %D%/verbs-switch.c \
 	%D%/why.c %D%/why.h
 client_libclient_a_CFLAGS = $(AM_CFLAGS) $(SMARTCOLS_CFLAGS)
 
 client_libraries = \
-	%D%/libclient.a policy/libpolicy.a daemon/libutil.a \
-	$(SYSTEMD_LIBS) $(JSON_LIBS) $(SMARTCOLS_LIBS)
+	%D%/libclient.a policy/libpolicy.a daemon/kernel/libkernel.a daemon/libmodel.a daemon/libutil.a \
+	$(SYSTEMD_LIBS) $(JSON_LIBS) $(SMARTCOLS_LIBS) $(FDT_LIBS)
 
 dmaownctl_SOURCES = %D%/main.c
 dmaownctl_LDADD = $(client_libraries)
@@ -29,7 +31,7 @@ dist_bashcompletion_DATA = %D%/completion/dmaownctl
 
 # Tests.
 client_test_scripts = \
-	tests/unit/test-client-documents.sh tests/unit/test-client-hold.sh \
+	tests/unit/test-client-audit.sh tests/unit/test-client-documents.sh tests/unit/test-client-hold.sh \
 	tests/unit/test-client-run.sh tests/unit/test-client-switch.sh tests/unit/test-client-verbs.sh
 dist_check_SCRIPTS += $(client_test_scripts)
 EXTRA_DIST += tests/unit/client-lib.sh

@@ -15,7 +15,8 @@ const struct verb *const verbs[] = {
     &verb_list,         &verb_show,    &verb_explain, &verb_claim,     &verb_run,
     &verb_hold,         &verb_release, &verb_leases,  &verb_detach,    &verb_reattach,
     &verb_reserve,      &verb_unreserve, &verb_monitor, &verb_revoke,  &verb_policy_check,
-    &verb_policy_test,  &verb_reload,  &verb_rescan,  &verb_status,    NULL,
+    &verb_policy_test,  &verb_audit,   &verb_reload,  &verb_rescan,    &verb_status,
+    NULL,
 };
 
 /* Every verb has these; json only where the verb says so. */

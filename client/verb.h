@@ -83,4 +83,5 @@ extern const struct verb verb_detach, verb_reattach;
 extern const struct verb verb_reserve, verb_unreserve;
 extern const struct verb verb_monitor;
 extern const struct verb verb_policy_check, verb_policy_test;
+extern const struct verb verb_audit;
 extern const struct verb verb_reload, verb_rescan, verb_status;

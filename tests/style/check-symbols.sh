@@ -27,5 +27,6 @@ check_program() {
 
 check_program dmaownd daemon/libbus.a daemon/libmanager.a daemon/kernel/libkernel.a \
     daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a
-check_program dmaownctl client/libclient.a policy/libpolicy.a daemon/libutil.a
+check_program dmaownctl client/libclient.a policy/libpolicy.a daemon/kernel/libkernel.a daemon/libmodel.a \
+    daemon/libutil.a
 finish

@@ -335,6 +335,14 @@ static int get_manager(sd_bus *bus, const char *path, const char *interface, con
     return sd_bus_message_append(reply, "u", strcmp(property, "GroupCount") == 0 ? 2u : 1u);
 }
 
+/* One finding, with text that would control a terminal. */
+static int audit(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+    return sd_bus_reply_method_return(
+        call, "aa{sv}", 1, 6, "kind", "s", "split", "level", "s", "critical", "nodes", "as", 2, "/a",
+        "/b", "devices", "as", 2, "platform/1.evil", "platform/2.b", "groups", "au", 2, 7u, 12u, "text",
+        "s", "These\033[31m are one.");
+}
+
 static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("ListGroups", "", "a(ussuso)", list_groups, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -347,6 +355,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD("PlanReattach", "asa{sv}", "aa{sv}", plan, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Release", "o", "", leases_release, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Revoke", "oa{sv}", "", leases_revoke, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("AuditDeviceTree", "", "aa{sv}", audit, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Reload", "", "", reload, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Rescan", "", "", rescan, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Version", "s", get_manager, 0, SD_BUS_VTABLE_PROPERTY_CONST),

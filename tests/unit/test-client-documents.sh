@@ -27,7 +27,7 @@ check() {
 # Escapes that only say "a hyphen", and the macros and commas between words, are no matter.
 text=$(sed 's/\\-/-/g' "$manual")
 mapfile -t verbs < <("$build/dmaownctl" --help |
-    sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\( [a-z]\{1,\}\)\{0,1\}\) .*/\1/p')
+    sed -n '/^Verbs:/,/^$/s/^  \([a-z-]*\( [a-z]\{1,\}\)\{0,1\}\) .*/\1/p')
 check "verbs were found" "$([ ${#verbs[@]} -ge 12 ] || echo "only: ${verbs[*]}")"
 for verb in "${verbs[@]}"; do
     # A verb is what an entry begins with.

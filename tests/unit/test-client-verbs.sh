@@ -46,7 +46,7 @@ ends 0 --version
 like "version" "$out" "dmaownctl [0-9]*"
 ends 0 --help
 help=$out
-mapfile -t verbs < <(sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\( [a-z]\{1,\}\)\{0,1\}\) .*/\1/p' <<< "$help")
+mapfile -t verbs < <(sed -n '/^Verbs:/,/^$/s/^  \([a-z-]*\( [a-z]\{1,\}\)\{0,1\}\) .*/\1/p' <<< "$help")
 is "verbs were found" "$([ ${#verbs[@]} -ge 12 ] && echo yes)" yes
 for verb in "${verbs[@]}"; do
     # shellcheck disable=SC2086 # a verb may be two words

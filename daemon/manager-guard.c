@@ -75,6 +75,13 @@ static const struct group *group_beside(const struct device *device) {
     return NULL;
 }
 
+/* Of one outside of the group, only a driver that came after the grant: who was there before was judged
+ * with it. */
+static bool driver_may_stay(const struct device *device, const struct group *group) {
+    return device->role == ROLE_KERNEL && device->group != group &&
+           (!group->lease || device->known_beside);
+}
+
 /* Nobody is to have it beside the user of that group. */
 static bool wants_pin(const struct device *device) {
     const struct group *group = group_beside(device);
@@ -82,7 +89,7 @@ static bool wants_pin(const struct device *device) {
     if (!group || device->detached || device->guard_failed || device->moved_by_hand ||
         group->switching || (device->group && device->group->switching))
         return false;
-    if (device->role != ROLE_FREE && device->role != ROLE_KERNEL)
+    if ((device->role != ROLE_FREE && device->role != ROLE_KERNEL) || driver_may_stay(device, group))
         return false;
     if (group->lease && group->lease->state != LEASE_ACTIVE)
         return false; /* drivers may be on their way already */

@@ -158,6 +158,7 @@ static void find_new_groups(struct transaction *transaction) {
         if (device && device->group) {
             member->group = device->group->id;
             device->group->switching += transaction->marked;
+            transaction->formed = true;
         } else {
             transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
                              "Device %s is on %s, and no IOMMU group formed: it is behind no IOMMU, or its "
@@ -188,7 +189,7 @@ static void check_groups(struct transaction *transaction) {
         if (!group)
             transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
                              "Group %u went away while its drivers were switched.", id);
-        else if (group_has_role(group, ROLE_KERNEL))
+        else if (group_has_role(group, ROLE_KERNEL) && !transaction->formed)
             transaction_fail(transaction, OUTCOME_SWITCH_FAILED,
                              "Group %u has a device on a kernel driver still: one joined it, or was "
                              "bound, while drivers were switched.",
@@ -309,6 +310,24 @@ static char *describe_return(const struct transaction *transaction, const char *
                                   : "Not everything could be put back; see the journal.");
 }
 
+/* What had no group may be beside one that somebody else has by now. */
+static char **list_groupless(const struct detachment *detachment) {
+    char **paths = NULL;
+
+    for (size_t i = 0; i < detachment->n_members; i++)
+        if (detachment->members[i].group == DETACHMENT_NO_GROUP)
+            (void)strings_append(&paths, detachment->members[i].path);
+    return paths;
+}
+
+static void guard_returned(struct manager *manager, char **paths) {
+    for (; paths && *paths; paths++) {
+        struct device *device = model_device(&manager->model, *paths);
+        if (device)
+            manager_guard(manager, device);
+    }
+}
+
 static void end_returned(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     struct detachment *detachment = transaction->detachment;
@@ -319,6 +338,7 @@ static void end_returned(struct transaction *transaction) {
     uint64_t id = transaction->id;
     size_t n = 0;
     _cleanup_(freep) uint32_t *numbers = detachment_list_groups(detachment, &n);
+    _cleanup_(strings_freep) char **paths = list_groupless(detachment);
 
     refresh_groups(transaction);
     if (detachment->guard && transaction->failure && !transaction->overtaken)
@@ -340,6 +360,7 @@ static void end_returned(struct transaction *transaction) {
         save_or_complain(manager, detachment);
     manager_link_detachments(manager);
     guard_groups(manager, numbers, n);
+    guard_returned(manager, paths);
     tell(manager, id, outcome, text ?: "");
 }
 

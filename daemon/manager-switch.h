@@ -41,6 +41,7 @@ struct transaction {
     bool marked;         /* its groups are Busy; not for a pin, which is in nobody's way */
     bool returns;        /* members are being taken back */
     bool overtaken;      /* a host driver took what the guard pinned as a device without one */
+    bool formed;  /* a group that was not there: who asked for it judges it in full */
     enum way_back way;
     struct member_run *runs; /* in the order of the detachment's members */
     size_t n_runs;

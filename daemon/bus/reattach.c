@@ -99,6 +99,8 @@ static int start_returns(struct call *call, struct detachment *const *found, siz
         /* The way there ended under the same number. */
         call->bus->last_switch = 0;
         int r = manager_reattach(manager, detachment, WAY_BACK_PROBED, unreset);
+        if (r == -EBUSY && detachment->guard)
+            continue; /* being pinned right now: it is let go of when that has ended */
         if (r < 0)
             return call_fail(call, OUTCOME_SWITCH_FAILED, "A way back can not be begun: %s.",
                              strerror(-r));

@@ -247,7 +247,7 @@ enum sharing device_sharing(const struct device *other, const struct group *grou
         return SHARING_NONE;
     if (other->group)
         return SHARING_SPLIT;
-    return other->role == ROLE_FREE ? SHARING_PENDING : SHARING_HALF;
+    return other->role == ROLE_FREE || other->role == ROLE_PASSIVE ? SHARING_PENDING : SHARING_HALF;
 }
 
 /* The first of the group's devices in this ring: the others lead to the same outsiders. */
@@ -314,6 +314,8 @@ void device_streams_leased(const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member)
         for (struct device *other = member->streams ? member->streams->next_in_set : NULL;
              other && other != member; other = other->streams->next_in_set)
-            if (other->group != group)
+            if (other->group != group) {
                 other->conflict_driver = other->driver;
+                other->known_beside = other->role == ROLE_KERNEL;
+            }
 }

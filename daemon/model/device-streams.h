@@ -27,7 +27,7 @@ struct device_streams {
 /* How a device outside of a group stands to it. */
 enum sharing {
     SHARING_NONE,    /* of another set, or of the same group */
-    SHARING_PENDING, /* in no group and without a driver: it does nothing, yet */
+    SHARING_PENDING, /* in no group and without a driver of its own: it does nothing, yet */
     SHARING_HALF,    /* in no group, but the host drives it */
     SHARING_SPLIT,   /* in another group */
 };

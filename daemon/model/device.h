@@ -77,6 +77,7 @@ struct device {
     bool seen;          /* by the scan that runs now */
     uint8_t changes;    /* enum device_change bits */
     const char *conflict_driver; /* interned: the driver that was reported beside a lease */
+    bool known_beside;  /* its host driver was there when a group on its streams was granted */
     bool moved_by_hand; /* from where dmaownd had it: it is not moved back */
     bool guard_failed;  /* it could not be pinned since the last tick */
     bool join_reported; /* its joining a leased group was reported */

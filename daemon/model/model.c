@@ -286,6 +286,7 @@ static int set_state(struct model *model, struct device *device, const struct de
     enum role role = driver_role(driver, facts->vfio_device != NULL, device_is_bridge(device));
     if (driver != device->driver) {
         changes |= DEVICE_DRIVER;
+        device->known_beside = false;
         device->survey = survey_free(device->survey); /* it was about the other driver's */
     }
     if (driver != device->conflict_driver)

@@ -43,8 +43,8 @@ START_TEST(test_reset_on_vfio) {
     /* reset_required=0: it may be there without one. */
     scene.host.vfio.reset_required = false;
     assert_blocks("no-reset/rnet");
-    assert_text_says(REASON_NO_RESET, "Device fff51000.ethernet in group 7 has no reset, which the policy requires: "
-                                      "no module for vfio-reset:calxeda,hb-xgmac is known of.");
+    assert_text_says(REASON_NO_RESET, "Device fff51000.ethernet in group 7 has no reset, which the policy "
+                                      "requires: no module for vfio-reset:calxeda,hb-xgmac is known of.");
     device->vfio_reset = VFIO_RESET_NONE;
     assert_blocks("no-reset/rnet");
     device->vfio_reset = VFIO_RESET_HANDLER;

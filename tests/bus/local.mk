@@ -36,6 +36,8 @@ BUS_TESTS = \
 	%D%/detach-others.sh \
 	%D%/detach-storm.sh \
 	%D%/detach.sh \
+	%D%/devicetree-detach.sh \
+	%D%/devicetree.sh \
 	%D%/fd.sh \
 	%D%/full-disk.sh \
 	%D%/guard.sh \
@@ -66,4 +68,4 @@ BUS_TESTS = \
 
 dist_check_SCRIPTS += $(BUS_TESTS)
 TESTS += $(BUS_TESTS)
-EXTRA_DIST += %D%/callers.sh %D%/lib.sh %D%/switch.sh
+EXTRA_DIST += %D%/callers.sh %D%/devicetree-lib.sh %D%/lib.sh %D%/switch.sh

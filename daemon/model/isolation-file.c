@@ -20,11 +20,11 @@ static bool is_shared(const struct stream_place *place) {
 }
 
 static bool is_partial(const struct stream_place *place) {
-    return place->overlap == OVERLAP_PARTIAL;
+    return place->overlaps & OVERLAP_PARTIAL;
 }
 
 static bool is_contained(const struct stream_place *place) {
-    return place->overlap == OVERLAP_CONTAINED;
+    return place->overlaps & OVERLAP_CONTAINED;
 }
 
 typedef bool place_test(const struct stream_place *place);

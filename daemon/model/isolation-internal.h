@@ -12,9 +12,8 @@
  * same: the driver takes a stream into a match register only if that holds all of it, and refuses
  * it otherwise (arm_smmu_find_sme). */
 enum overlap {
-    OVERLAP_NONE,
-    OVERLAP_CONTAINED, /* one holds the other: it is refused if the narrow one comes first */
-    OVERLAP_PARTIAL,   /* neither does: the second is refused */
+    OVERLAP_CONTAINED = 1 << 0, /* one holds the other: it is refused if the narrow one comes first */
+    OVERLAP_PARTIAL = 1 << 1,   /* neither does: the second is refused */
 };
 
 /* One stream of one member, on an IOMMU that is enabled. */
@@ -24,7 +23,7 @@ struct stream_place {
     size_t member;
     size_t class;  /* the same for streams that are the same to the IOMMU */
     bool shared;   /* a stream of another member collides with it */
-    enum overlap overlap;
+    unsigned overlaps; /* enum overlap bits */
 };
 
 struct joined_streams {

@@ -113,23 +113,20 @@ static int compare_inputs(const void *one, const void *other) {
     return (a->map > b->map) - (a->map < b->map);
 }
 
-/* One finding a bridge: the first two entries that meet. */
+/* One finding a bridge: the first two entries that meet, and these are neighbours. */
 static int find_inputs(struct overlap_search *search) {
     const struct tree_master *reported = NULL;
-    const struct map_entry *widest = NULL;
     int r = 0;
 
     qsort(search->entries, search->n_entries, sizeof(*search->entries), compare_inputs);
-    for (size_t i = 0; r == 0 && i < search->n_entries; i++) {
-        const struct map_entry *entry = &search->entries[i];
-        bool same = widest && widest->bridge == entry->bridge;
-        if (same && entry->map->requester < input_end(widest) && reported != entry->bridge) {
-            reported = entry->bridge;
-            flag_bridge(search->check, entry->bridge);
-            r = report_input(search->check, widest, entry);
-        }
-        if (!same || input_end(entry) > input_end(widest))
-            widest = entry;
+    for (size_t i = 1; r == 0 && i < search->n_entries; i++) {
+        const struct map_entry *before = &search->entries[i - 1], *entry = &search->entries[i];
+        if (before->bridge != entry->bridge || entry->bridge == reported ||
+            entry->map->requester >= input_end(before))
+            continue;
+        reported = entry->bridge;
+        flag_bridge(search->check, entry->bridge);
+        r = report_input(search->check, before, entry);
     }
     return r;
 }

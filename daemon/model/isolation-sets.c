@@ -30,7 +30,6 @@ static int compare_cells(const struct tree_stream *a, const struct tree_stream *
     return order ? order : compare_numbers(a->n_cells, b->n_cells);
 }
 
-/* Cells that only one has do not count: an iommu-map gives one cell, however many there are. */
 static bool begins_with(const struct tree_stream *longer, const struct tree_stream *shorter) {
     return shorter->n_cells <= longer->n_cells &&
            memcmp(shorter->cells, longer->cells, shorter->n_cells * sizeof(*longer->cells)) == 0;
@@ -111,7 +110,7 @@ static void forest_join(struct forest *forest, size_t one, size_t other) {
 struct stream_class {
     size_t begin, end;
     bool shared;
-    enum overlap overlap;
+    unsigned overlaps; /* enum overlap bits */
 };
 
 static bool has_one_member(const struct joined_streams *joined, const struct stream_class *class) {
@@ -145,17 +144,15 @@ static bool contains(const struct tree_stream *wide, const struct tree_stream *n
 
 /* Two classes that collide. What one device has twice is no matter between devices. */
 static void join_two(struct joined_streams *joined, struct stream_class *one,
-                     struct stream_class *other, enum overlap overlap, struct forest *forest) {
+                     struct stream_class *other, unsigned overlaps, struct forest *forest) {
     size_t first = joined->places[one->begin].member, second = joined->places[other->begin].member;
 
     if (has_one_member(joined, one) && has_one_member(joined, other) && first == second)
         return;
     forest_join(forest, first, second);
     one->shared = other->shared = true;
-    if (one->overlap < overlap)
-        one->overlap = overlap;
-    if (other->overlap < overlap)
-        other->overlap = overlap;
+    one->overlaps |= overlaps;
+    other->overlaps |= overlaps;
 }
 
 /* Two classes of one SMMUv2, with different masks. */
@@ -195,26 +192,20 @@ static void find_masked(struct joined_streams *joined, struct stream_class *clas
     }
 }
 
-/* A class whose cells are the first ones of another's stands before it: above[] are those whose
- * cells the class at hand begins with, each longer than the one before. */
+/* An iommu-map gives streams of one cell; those that begin with it stand behind. */
 static void find_shorter(struct joined_streams *joined, struct stream_class *classes,
                          size_t n_classes, struct forest *forest) {
-    struct stream_class *above[TREE_CELLS_MAX + 1];
-    size_t depth = 0;
+    struct stream_class *shorter = NULL;
 
     for (size_t i = 0; i < n_classes; i++) {
         const struct stream_place *place = &joined->places[classes[i].begin];
-        while (depth > 0) {
-            const struct stream_place *top = &joined->places[above[depth - 1]->begin];
-            if (top->iommu == place->iommu && begins_with(place->stream, top->stream))
-                break;
-            depth--;
-        }
+        const struct stream_place *before = shorter ? &joined->places[shorter->begin] : NULL;
         if (is_whole(place->iommu) || is_masked(place->iommu))
             continue;
-        for (size_t j = 0; j < depth; j++, joined->n_compared++)
-            join_two(joined, above[j], &classes[i], OVERLAP_NONE, forest);
-        above[depth++] = &classes[i];
+        if (before && before->iommu == place->iommu && begins_with(place->stream, before->stream))
+            join_two(joined, shorter, &classes[i], 0, forest);
+        else
+            shorter = &classes[i];
     }
 }
 
@@ -228,7 +219,7 @@ static int join_classes(struct joined_streams *joined, struct forest *forest) {
     find_shorter(joined, classes, n, forest);
     for (size_t i = 0; i < joined->n_places; i++) {
         joined->places[i].shared = classes[joined->places[i].class].shared;
-        joined->places[i].overlap = classes[joined->places[i].class].overlap;
+        joined->places[i].overlaps = classes[joined->places[i].class].overlaps;
     }
     return 0;
 }

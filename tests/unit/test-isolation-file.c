@@ -14,7 +14,8 @@ static void set_up(void) {
     scene_iommu(&scene, "/rkb", TREE_GROUP_SINGLE, 0);
     scene_iommu(&scene, "/each", TREE_GROUP_PER_DEVICE, 1);
     scene_iommu(&scene, "/masked", TREE_GROUP_SMMU_V2, 1)->match_mask = 0x7f80;
-    scene_iommu(&scene, "/dart", TREE_GROUP_BY_STREAM, 1);
+    scene_iommu(&scene, "/dart", TREE_GROUP_BY_STREAM, 1)->compatible = (char *)"apple,t8103-dart";
+    scene_iommu(&scene, "/dart2", TREE_GROUP_BY_STREAM, 1)->compatible = (char *)"apple,t8110-dart";
     scene_iommu(&scene, "/off", TREE_GROUP_SMMU_V3, 1)->enabled = false;
 }
 
@@ -76,6 +77,14 @@ static const struct {
      ""},
     /* What a device has twice is its own affair. */
     {{{"own", "/b 0x400 0xf, /b 0x400 0xf0"}}, "own", ""},
+    {{{"other", "/b 0x700 0"}, {"own", "/b 0x400 0xf, /b 0x400 0xf0, /b 0x700 0"}},
+     "other own",
+     ""},
+    /* Both kinds of overlap. */
+    {{{"all", "/b 0x400 0xf"}, {"high", "/b 0x400 0xc"}, {"low", "/b 0x400 0x3"}},
+     "all high low",
+     "critical half: high low (/b 0x400 0x3, /b 0x400 0xc)\n"
+     "warning half: all high low (/b 0x400 0x3, /b 0x400 0xc, /b 0x400 0xf)\n"},
     /* One group an instance, measured; and a group each on one endpoint. */
     {{{"vop1", "/rka"}, {"vop2", "/rka"}, {"vop3", "/rkb"}}, "vop1 vop2; vop3", ""},
     {{{"eid1", "/each 8"}, {"eid2", "/each 8"}, {"eid3", "/each 9"}},
@@ -98,6 +107,10 @@ static const struct {
      "one two",
      "critical half: one two (/v3 0x1)\n"
      "warning two-iommus: two (/a 0x1, /v3 0x1)\n"},
+    /* … which some drivers provide for. */
+    {{{"one", "/dart 1, /dart2 1"}, {"two", "/dart 1"}},
+     "one two",
+     "info two-iommus: one (/dart 0x1, /dart2 0x1)\n"},
     /* A disabled one translates nothing. */
     {{{"one", "/off 1"}, {"two", "/off 1"}},
      "",

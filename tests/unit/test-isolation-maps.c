@@ -31,6 +31,7 @@ static const struct {
     {"0x10 /v2 0x200 0x10, 0 /v3 0 0x100", NULL, "warning map-overlap: pcie1\n"},
     /* The first reaches over the second to the third. */
     {"0 /v2 0 0x100, 0x10 /v3 0x10 0, 0x80 /v3 0x200 1", NULL, "warning map-overlap: pcie1\n"},
+    {"0 /v2 0 0x100, 0x10 /v3 0x10 1, 0x10 /v3 0x20 1", NULL, "warning map-overlap: pcie1\n"},
     {"0 /v2 0 0x100", "0 /v3 0 0x100", ""},
     /* The same streams twice. */
     {"0 /v3 0 0x100, 0x100 /v3 0xff 0x100", NULL, "warning map-overlap: pcie1\n"},
@@ -129,6 +130,19 @@ START_TEST(test_live_bridge) {
     ck_assert_uint_eq(scene.members[0].flags, ISOLATION_MAP_OVERLAP);
     scene_member(&scene, &scene.masters[0], "platform/pcie", NULL, "pci-host-generic");
     ck_assert_str_eq(scene_findings(&scene, true), "warning map-overlap: pcie\n");
+}
+END_TEST
+
+/* What two maps give twice is said once, and not of the functions again. */
+START_TEST(test_function_of_other_bridge) {
+    scene_master(&scene, "/pcie1", NULL);
+    scene_map(&scene, "0 /v3 0 0x100");
+    scene_function(&scene, "pci/0000:00:01.0", 8, "3", "vfio-pci");
+    scene_master(&scene, "/pcie2", NULL);
+    scene_map(&scene, "0 /v3 0 0x100");
+    scene_function(&scene, "pci/0001:00:02.0", 16, "4", "vfio-pci");
+    ck_assert_str_eq(scene_findings(&scene, true),
+                     "warning map-overlap: 0000:00:01.0 0001:00:02.0\n");
 }
 END_TEST
 
@@ -231,13 +245,14 @@ START_TEST(test_lacks_none) {
     put_master("/dwc/usb");
     put_master("/dwc/x/y");
     put_master("/dwc2");
+    put_master("/dwc2/usb");
     scene_master(&scene, "/gone", NULL)->looks_like_master = true;
-    scene.masters[4].enabled = false;
+    scene.masters[5].enabled = false;
     scene_master(&scene, "/malformed", NULL)->looks_like_master = true;
-    scene.masters[5].has_iommus = true;
+    scene.masters[6].has_iommus = true;
     put_master("/v2");
-    ck_assert_str_eq(scene_predictions(&scene), "info no-iommus: dwc2\n");
-    ck_assert_uint_eq(scene.n_members, 5);
+    ck_assert_str_eq(scene_predictions(&scene), "info no-iommus: dwc2 usb\n");
+    ck_assert_uint_eq(scene.n_members, 6);
 }
 END_TEST
 
@@ -312,6 +327,7 @@ int main(void) {
     tcase_add_test(all, test_not_inside);
     tcase_add_test(all, test_disabled_bridge);
     tcase_add_test(all, test_live_bridge);
+    tcase_add_test(all, test_function_of_other_bridge);
     tcase_add_test(all, test_map_sentences);
     tcase_add_test(all, test_two_iommus);
     tcase_add_test(all, test_several_provided_for);

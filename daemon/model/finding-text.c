@@ -155,8 +155,8 @@ static char *no_reset_text(const struct finding *finding, const char *subject) {
     if (device->survey && device->survey->problem == REASON_NO_RESET)
         return driver_text(finding, subject);
     if (!device->has_ids && device->compatible && device->compatible[0])
-        return string_format("%s has no reset, which the policy requires: no module for vfio-reset:%s is "
-                             "known of.",
+        return string_format("%s has no reset, which the policy requires: no module for vfio-reset:%s "
+                             "is known of.",
                              subject, device->compatible[0]);
     return string_format("%s has no reset of its own, which the policy requires.", subject);
 }

@@ -23,9 +23,9 @@ bool group_has_role(const struct group *group, enum role role) {
 
 const struct device *group_find_unsafe(const struct group *group) {
     for (const struct device *member = group->members; member; member = member->next_member) {
-        bool wired = string_equal(member->bus, "amba") ||
-                     (string_equal(member->bus, "platform") && !member->has_msi_parent);
-        if (wired && member->compatible)
+        bool amba = string_equal(member->bus, "amba");
+        bool platform = string_equal(member->bus, "platform") && !member->has_msi_parent;
+        if (member->compatible && (amba || platform))
             return member;
     }
     return NULL;

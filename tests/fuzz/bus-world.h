@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/device-streams.h"
 #include "model/lease.h"
 #include "model/model.h"
 #include "policy/policy.h"
 #include "util/string.h"
 
 #define WORLD_PCI "devices/pci0000:00/"
+/* Of every platform device, so that they share a stream. */
+#define WORLD_NODE "/soc/same@0"
 /* More groups than a call may have targets, each with one device on VFIO. */
 #define WORLD_MANY 80
 
@@ -37,6 +40,7 @@ static inline void world_add(struct model *model, const char *path, const char *
         .class = 0x020000,
         .numa_node = -1,
         .group = group,
+        .tree_node = string_equal(bus, "platform") ? WORLD_NODE : NULL,
     };
     const struct node_facts node = {.present = true, .owner_access = true};
     struct device *device;
@@ -77,11 +81,31 @@ static inline void world_add_lease(struct model *model, struct lease_book *lease
     model_set_lease(model, model_group(model, 9), lease);
 }
 
+static inline void world_set_tree(struct model *model) {
+    struct device_tree *tree = calloc(1, sizeof(*tree));
+    struct tree_iommu *iommu = calloc(1, sizeof(*iommu));
+    struct tree_master *master = calloc(1, sizeof(*master));
+    struct tree_stream *stream = calloc(1, sizeof(*stream));
+
+    world_require(tree && iommu && master && stream);
+    *iommu = (struct tree_iommu){.node = strdup("/smmu@0"),
+                                 .compatible = strdup("arm,smmu-v3"),
+                                 .grouping = TREE_GROUP_SMMU_V3,
+                                 .enabled = true,
+                                 .n_cells = 1};
+    *stream = (struct tree_stream){.cells = {0x200}, .n_cells = 1, .id = 0x200};
+    *master = (struct tree_master){.node = strdup(WORLD_NODE), .enabled = true, .has_iommus = true,
+                                   .streams = stream, .n_streams = 1, .map_mask = UINT32_MAX};
+    *tree = (struct device_tree){.iommus = iommu, .n_iommus = 1, .masters = master, .n_masters = 1};
+    world_require(model_set_tree(model, tree, false) == 0);
+}
+
 /* Group 7: a device on VFIO. 8: two, of which the host has one. 9: leased. 10 to 13: odd names. */
 static inline void world_fill(struct model *model, struct lease_book *leases) {
     char path[64], vfio[16];
 
     model_init(model);
+    world_set_tree(model);
     world_add(model, WORLD_PCI "0000:00:05.0", "pci", 7, "vfio-pci", "vfio0");
     world_add(model, WORLD_PCI "0000:00:06.0", "pci", 8, "vfio-pci", "vfio1");
     world_add(model, WORLD_PCI "0000:00:06.1", "pci", 8, "e1000e", NULL);
@@ -93,6 +117,7 @@ static inline void world_fill(struct model *model, struct lease_book *leases) {
         snprintf(vfio, sizeof(vfio), "vfio%u", i);
         world_add(model, path, "pci", i, "vfio-pci", vfio);
     }
+    world_require(model_find_sets(model) == 0);
     world_add_lease(model, leases);
     model_forget_changes(model);
 }
@@ -110,6 +135,7 @@ static inline struct policy *world_policy(const char *targets_per_call) {
     _cleanup_(freep) char *text = string_format(
         "{\"version\": 1, \"limits\": {\"targets_per_call\": %s}, \"rules\": [{\"name\": \"all\", "
         "\"effect\": \"allow\", \"match\": {\"bus\": [\"pci\", \"platform\"]}, "
+        "\"subjects\": {\"users\": [\"caller\"]}, \"delegate\": [\"caller\"], "
         "\"modes\": [\"path\", \"fd\"], \"detach\": true, \"lifetimes\": "
         "[\"connection\", \"fd\", \"process\", \"unit\", \"persistent\"]}]}",
         targets_per_call);

@@ -105,26 +105,26 @@ static struct group_published group_state(const struct model *model, const struc
 }
 
 static void publish_group(struct bus *bus, struct group *group) {
-    struct group_published now = group_state(&bus->manager->model, group), *was = &group->published;
+    struct group_published now = group_state(&bus->manager->model, group), was = group->published;
     char path[BUS_PATH_MAX];
     struct names names = {0};
 
+    group->published = now; /* what is sent is read from it */
     bus_group_path(group->id, path);
     if (!group->exported) {
         group->exported = true;
         emit_added(bus, path, BUS_GROUP_INTERFACE);
     } else {
-        add_name(&names, now.owner != was->owner, "Owner");
-        add_name(&names, now.viable != was->viable, "Viable");
-        add_name(&names, now.members != was->members, "Devices");
-        add_name(&names, now.blockers != was->blockers, "Blockers");
-        add_name(&names, now.lease != was->lease, "Lease");
-        add_name(&names, now.node != was->node, "Node");
-        add_name(&names, now.type != was->type, "DomainType");
-        add_name(&names, now.isolated != was->isolated, "Isolated");
+        add_name(&names, now.owner != was.owner, "Owner");
+        add_name(&names, now.viable != was.viable, "Viable");
+        add_name(&names, now.members != was.members, "Devices");
+        add_name(&names, now.blockers != was.blockers, "Blockers");
+        add_name(&names, now.lease != was.lease, "Lease");
+        add_name(&names, now.node != was.node, "Node");
+        add_name(&names, now.type != was.type, "DomainType");
+        add_name(&names, now.isolated != was.isolated, "Isolated");
         emit_changes(bus, path, BUS_GROUP_INTERFACE, &names);
     }
-    *was = now;
 }
 
 /* ---- devices */

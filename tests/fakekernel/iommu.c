@@ -118,7 +118,7 @@ static int ask(struct request *request, const struct reference *to) {
     struct iommu *iommu = iommu_of(to->node);
     uint32_t id = to->count > 0 ? to->cells[0] : 0, mask = 0;
 
-    if (!iommu || !devicetree_is_enabled(to->node))
+    if (!iommu) /* disabled, or of no kind that there is */
         return -ENODEV;
     if (request->count == STREAMS_MAX || (request->iommu && request->iommu->kind != iommu->kind))
         return -EINVAL;

@@ -4,7 +4,9 @@
 /* What a driver means for the ownership of its device's group. The kernel keeps this to itself
  * (struct device_driver, driver_managed_dma), so it is a table: Linux 5.19 to 6.12, every driver
  * that sets the flag, and the VFIO variants of later ones (xe, ism). What is not known is taken to
- * drive DMA for the kernel. */
+ * drive DMA for the kernel. On the buses platform, amba and fsl-mc none but VFIO's own sets it: what only
+ * runs a bus (simple-pm-bus, fsl_mc_dprc, the drivers of PCIe host bridges) is counted as any other, and
+ * a group with such a device is not viable. */
 
 #include <stdbool.h>
 

@@ -53,6 +53,11 @@ static const struct {
     {"igb_uio", ROLE_KERNEL},
     {"virtio-pci", ROLE_KERNEL},
     {"arm-smmu", ROLE_KERNEL},
+    /* These run a bus, and are counted nevertheless. */
+    {"simple-pm-bus", ROLE_KERNEL},
+    {"fsl_mc_dprc", ROLE_KERNEL},
+    {"pci-host-generic", ROLE_KERNEL},
+    {"tegra194-pcie", ROLE_KERNEL},
     /* Nearly a name of the table. */
     {"", ROLE_KERNEL},
     {"vfio", ROLE_KERNEL},

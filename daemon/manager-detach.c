@@ -49,6 +49,8 @@ static int fill_member(struct detachment_member *member, const struct device *de
 
     if (move == MOVE_TO_USER && survey && survey->n_candidates)
         target = survey->candidates[0].driver;
+    else if (move == MOVE_STAYS && device_follows_container(device))
+        target = "vfio-fsl-mc"; /* that of the container, unless its rule names another */
     *member = (struct detachment_member){.group = device->group ? device->group->id : DETACHMENT_NO_GROUP,
                                          .move = move,
                                          .vfs = was.vfs,

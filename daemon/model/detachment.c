@@ -148,9 +148,24 @@ static bool is_named(const struct device *device, struct device *const *named, s
     return false;
 }
 
+/* The container that holds an object of fsl-mc, if it is in the same group and leaves the kernel. */
+static const struct device *leaving_container(const struct device *device) {
+    size_t length = (size_t)(device->name - device->path) - 1;
+
+    if (!device->group || !string_equal(device->bus, "fsl-mc"))
+        return NULL;
+    for (const struct device *member = device->group->members; member; member = member->next_member)
+        if (member->role == ROLE_KERNEL && strlen(member->path) == length &&
+            strncmp(member->path, device->path, length) == 0)
+            return member;
+    return NULL;
+}
+
 /* Without regard to what becomes of the others. */
 static enum move move_alone(const struct device *device, struct device *const *named,
                             size_t n_named) {
+    if (leaving_container(device))
+        return MOVE_STAYS;
     switch (device->role) {
     case ROLE_KERNEL:
         return device_is_bridge(device) ? MOVE_UNBOUND : MOVE_TO_USER;
@@ -177,6 +192,10 @@ enum move device_move(const struct device *device, struct device *const *named, 
         return MOVE_TO_USER;
     /* Pinned, or left unbound, by what is on record already. */
     return move == MOVE_PINNED && device->detached ? MOVE_STAYS : move;
+}
+
+bool device_follows_container(const struct device *device) {
+    return leaving_container(device) != NULL;
 }
 
 bool group_has_user_afterwards(const struct group *group, struct device *const *named,
@@ -216,7 +235,7 @@ size_t steps_away(const struct detachment_member *member, struct step ret[static
     size_t n = 0;
 
     if (member->move == MOVE_STAYS) {
-        add(ret, &n, STEP_STAY, member->driver, member->driver);
+        add(ret, &n, STEP_STAY, member->driver, *member->target ? member->target : member->driver);
         return n;
     }
     if (member->move != MOVE_TO_USER) {
@@ -273,6 +292,8 @@ static char *override_text(const struct step *step, const char *name) {
 char *step_text(const struct step *step, const char *name) {
     switch (step->kind) {
     case STEP_STAY:
+        if (!string_equal(step->from, step->to))
+            return string_format("Device %s goes to %s with its container.", name, step->to);
         return *step->to ? string_format("Device %s stays on %s.", name, step->to)
                          : string_format("Device %s stays without a driver.", name);
     case STEP_LOAD:

@@ -86,8 +86,14 @@ const char *move_to_string(enum move move);
 int move_from_string(const char *text, enum move *ret);
 
 /* Where a member of a group goes that is detached. named: devices that the caller named, which leave
- * also if they have no driver; so do all endpoints of a group that would be nobody's to open else. */
+ * also if they have no driver; so do all endpoints of a group that would be nobody's to open else.
+ * Of an fsl-mc container and its objects, which share a group, the container alone is moved: its host
+ * driver removes the objects when it is unbound, and vfio-fsl-mc finds them again, sets driver_override of
+ * each, and has them (Linux 6.12, dprc_remove in drivers/bus/fsl-mc/dprc-driver.c, and
+ * drivers/vfio/fsl-mc/vfio_fsl_mc.c; the way back is the same). By reading: no machine here has one. */
 enum move device_move(const struct device *device, struct device *const *named, size_t n_named);
+/* It stays by device_move, and goes where its container does. */
+bool device_follows_container(const struct device *device);
 /* The group would have a member on a VFIO driver afterwards. */
 bool group_has_user_afterwards(const struct group *group, struct device *const *named,
                                size_t n_named);

@@ -41,6 +41,35 @@ START_TEST(test_roles) {
 }
 END_TEST
 
+/* The objects of an fsl-mc container go, and come, with it. */
+START_TEST(test_container) {
+    static const char container[] = "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2";
+    struct device *dprc = put_other(&model, container, "fsl-mc", "fsl_mc_dprc", 7);
+    struct device *dpni = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/dpni.5", "fsl-mc",
+                                    "fsl_dpaa2_eth", 7);
+    struct device *dpbp = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/dpbp.1", "fsl-mc",
+                                    NULL, 7);
+    struct device *beside = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.20", "fsl-mc",
+                                      "fsl_mc_dprc", 7);
+
+    name(dpbp);
+    ck_assert_int_eq(move_of(dprc), MOVE_TO_USER);
+    ck_assert_int_eq(move_of(dpni), MOVE_STAYS);
+    ck_assert_int_eq(move_of(dpbp), MOVE_STAYS);
+    ck_assert_int_eq(move_of(beside), MOVE_TO_USER);
+    ck_assert(device_follows_container(dpni) && !device_follows_container(dprc));
+    ck_assert(group_has_user_afterwards(dprc->group, NULL, 0));
+    /* One on another bus, and objects whose container has left already, go by themselves. */
+    struct device *other = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/x", "platform",
+                                     "x", 7);
+    ck_assert_int_eq(move_of(other), MOVE_TO_USER);
+    put_other(&model, container, "fsl-mc", "vfio-fsl-mc", 7);
+    ck_assert_int_eq(move_of(dprc), MOVE_STAYS);
+    ck_assert_int_eq(move_of(dpni), MOVE_TO_USER);
+    ck_assert_int_eq(move_of(dpbp), MOVE_TO_USER);
+}
+END_TEST
+
 /* A bridge is nobody's to use: a counted driver leaves it, the others stay. */
 START_TEST(test_bridges) {
     static const struct {
@@ -233,6 +262,9 @@ START_TEST(test_steps_of_what_stays) {
     ck_assert_str_eq(away(&member), "stay(pcieport,pcieport)");
     member.driver = (char *)"";
     ck_assert_str_eq(away(&member), "stay(,)");
+    /* An object whose container leaves. */
+    member = make_member(MOVE_STAYS, "fsl_dpaa2_eth", "", "vfio-fsl-mc");
+    ck_assert_str_eq(away(&member), "stay(fsl_dpaa2_eth,vfio-fsl-mc)");
 }
 END_TEST
 
@@ -286,6 +318,8 @@ static const struct {
     {{.kind = STEP_OVERRIDE, .from = "", .to = ""}, "Device d: clear driver_override (none)."},
     {{.kind = STEP_UNBIND, .from = "e1000e", .to = ""}, "Device d: unbind it from e1000e."},
     {{.kind = STEP_BIND, .from = "", .to = "vfio-pci"}, "Device d: bind it to vfio-pci."},
+    {{.kind = STEP_STAY, .from = "fsl_dpaa2_eth", .to = "vfio-fsl-mc"},
+     "Device d goes to vfio-fsl-mc with its container."},
     {{.kind = STEP_PROBE, .from = "", .to = ""}, "Device d: ask the kernel for a driver."},
 };
 
@@ -368,6 +402,7 @@ int main(void) {
 
     tcase_add_checked_fixture(all, start, tear_down);
     tcase_add_loop_test(all, test_roles, 0, 7);
+    tcase_add_test(all, test_container);
     tcase_add_loop_test(all, test_bridges, 0, 3);
     tcase_add_test(all, test_group_without_user);
     tcase_add_test(all, test_no_user_possible);

@@ -12,7 +12,8 @@ policydatadir = $(datadir)/dmaownd
 dist_policydata_DATA = %D%/policy.schema.json
 policyexamplesdir = $(datadir)/dmaownd/examples
 dist_policyexamples_DATA = \
-	%D%/examples/dpdk-nic.json %D%/examples/gpu-vm-runner.json %D%/examples/soc-ethernet.json \
+	%D%/examples/display-complex.json %D%/examples/dpdk-nic.json \
+	%D%/examples/gpu-vm-runner.json %D%/examples/soc-ethernet.json \
 	%D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
 
 # The default denies everything. What an administrator wrote is never replaced.

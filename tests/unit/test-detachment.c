@@ -41,16 +41,14 @@ START_TEST(test_roles) {
 }
 END_TEST
 
+#define CONTAINER "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2"
+
 /* The objects of an fsl-mc container go, and come, with it. */
 START_TEST(test_container) {
-    static const char container[] = "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2";
-    struct device *dprc = put_other(&model, container, "fsl-mc", "fsl_mc_dprc", 7);
-    struct device *dpni = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/dpni.5", "fsl-mc",
-                                    "fsl_dpaa2_eth", 7);
-    struct device *dpbp = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/dpbp.1", "fsl-mc",
-                                    NULL, 7);
-    struct device *beside = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.20", "fsl-mc",
-                                      "fsl_mc_dprc", 7);
+    struct device *dprc = put_other(&model, CONTAINER, "fsl-mc", "fsl_mc_dprc", 7);
+    struct device *dpni = put_other(&model, CONTAINER "/dpni.5", "fsl-mc", "fsl_dpaa2_eth", 7);
+    struct device *dpbp = put_other(&model, CONTAINER "/dpbp.1", "fsl-mc", NULL, 7);
+    struct device *beside = put_other(&model, CONTAINER "0", "fsl-mc", "fsl_mc_dprc", 7);
 
     name(dpbp);
     ck_assert_int_eq(move_of(dprc), MOVE_TO_USER);
@@ -60,10 +58,9 @@ START_TEST(test_container) {
     ck_assert(device_follows_container(dpni) && !device_follows_container(dprc));
     ck_assert(group_has_user_afterwards(dprc->group, NULL, 0));
     /* One on another bus, and objects whose container has left already, go by themselves. */
-    struct device *other = put_other(&model, "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/x", "platform",
-                                     "x", 7);
+    struct device *other = put_other(&model, CONTAINER "/x", "platform", "x", 7);
     ck_assert_int_eq(move_of(other), MOVE_TO_USER);
-    put_other(&model, container, "fsl-mc", "vfio-fsl-mc", 7);
+    put_other(&model, CONTAINER, "fsl-mc", "vfio-fsl-mc", 7);
     ck_assert_int_eq(move_of(dprc), MOVE_STAYS);
     ck_assert_int_eq(move_of(dpni), MOVE_TO_USER);
     ck_assert_int_eq(move_of(dpbp), MOVE_TO_USER);

@@ -27,6 +27,28 @@ static const struct policy_device nic = {
 
 static const char *const xgmac_compatible[] = { "vendor,newer", "calxeda,hb-xgmac", NULL };
 
+static const char *const clock_compatible[] = { "arm,pl031", "arm,primecell", NULL };
+
+static const struct policy_device rtc = {
+    .bus = "amba",
+    .name = "9010000.pl031",
+    .path = "devices/platform/9010000.pl031",
+    .driver = "rtc-pl031",
+    .modalias = "amba:d00041031",
+    .compatible = clock_compatible,
+    .numa_node = -1,
+};
+
+/* An object of fsl-mc has no node of its own in the device tree. */
+static const struct policy_device dpni = {
+    .bus = "fsl-mc",
+    .name = "dpni.5",
+    .path = "devices/platform/80c000000.fsl-mc/dprc.1/dprc.2/dpni.5",
+    .driver = "fsl_dpaa2_eth",
+    .modalias = "fsl-mc:v00001957ddpni",
+    .numa_node = -1,
+};
+
 /* A SoC's Ethernet without a driver. */
 static const struct policy_device xgmac = {
     .bus = "platform",
@@ -95,9 +117,37 @@ static const struct match_case match_cases[] = {
       "\"name\": \"0000:*\", \"numa_node\": 1, \"removable\": \"fixed\"", true, false },
 };
 
+static const struct {
+    const char *match;
+    bool rtc, dpni;
+} bus_cases[] = {
+    { "\"bus\": \"amba\"", true, false },
+    { "\"bus\": \"fsl-mc\"", false, true },
+    { "\"bus\": [\"platform\", \"pci\"]", false, false },
+    { "\"bus\": [\"amba\", \"pci\"], \"vendor\": \"0x8086\"", false, false },
+    { "\"compatible\": \"arm,primecell\"", true, false }, /* not only the first */
+    { "\"compatible\": [\"acme,*\", \"arm,pl0*\"]", true, false },
+    { "\"compatible\": \"*\"", true, false },
+    { "\"bus\": \"fsl-mc\", \"compatible\": \"*\"", false, false },
+    { "\"modalias\": \"fsl-mc:v00001957ddpni\"", false, true },
+    { "\"modalias\": \"amba:d0*31\"", true, false },
+    { "\"path\": \"*/dprc.2*\"", false, true }, /* a container and all that is in it */
+    { "\"class\": \"0x02****\"", false, false },
+};
+
 static char *match_document(const struct match_case *example) {
     return string_format(RULES("{\"effect\": \"allow\", \"match\": {%s}}"), example->match);
 }
+
+START_TEST(test_other_buses) {
+    _cleanup_(freep) char *text =
+        string_format(RULES("{\"effect\": \"allow\", \"match\": {%s}}"), bus_cases[_i].match);
+    _cleanup_(policy_freep) struct policy *policy = test_policy(&test_strict, text);
+
+    ck_assert_msg(!!policy_decide(policy, &rtc, &root) == bus_cases[_i].rtc, "%s", bus_cases[_i].match);
+    ck_assert_msg(!!policy_decide(policy, &dpni, &root) == bus_cases[_i].dpni, "%s", bus_cases[_i].match);
+}
+END_TEST
 
 START_TEST(test_match) {
     const struct match_case *expected = &match_cases[_i];
@@ -388,6 +438,7 @@ int main(int argc, char **argv) {
     TCase *all = tcase_create("all");
 
     tcase_add_loop_test(all, test_match, 0, ELEMENTS_OF(match_cases));
+    tcase_add_loop_test(all, test_other_buses, 0, ELEMENTS_OF(bus_cases));
     tcase_add_loop_test(all, test_bare_device, 0, ELEMENTS_OF(match_cases));
     tcase_add_loop_test(all, test_subject, 0, ELEMENTS_OF(subject_cases));
     tcase_add_test(all, test_first_rule_decides);

@@ -120,6 +120,31 @@ START_TEST(test_soc_ethernet) {
 }
 END_TEST
 
+/* Every member of the group has its rule; what is not of the complex has none, and keeps the group. */
+START_TEST(test_display_complex) {
+    static const char *const dc[] = { "nvidia,tegra124-dc", NULL };
+    static const char *const vic[] = { "nvidia,tegra124-vic", NULL };
+    static const char *const gpu[] = { "nvidia,gk20a", NULL };
+    struct policy_device device = {
+        .bus = "platform", .name = "54200000.dc", .path = "devices/platform/50000000.host1x/54200000.dc",
+        .driver = "tegra-dc", .compatible = dc, .numa_node = -1,
+    };
+    const struct policy_subject runner = { .uid = 1001, .gids = (gid_t[]){ 902 }, .n_gids = 1 };
+
+    load("examples/display-complex.json");
+    ck_assert_str_eq(decide(&device, &runner), "display-complex");
+    ck_assert_str_eq(decide(&device, &alice), "none");
+    device.compatible = vic;
+    ck_assert_str_eq(decide(&device, &runner), "display-complex");
+    device.compatible = gpu;
+    ck_assert_str_eq(decide(&device, &runner), "none");
+    const struct policy_rule *rule = policy_rule_at(policy, 0);
+    ck_assert(rule->detach && !rule->reattach_unreset);
+    ck_assert_uint_eq(rule->require, POLICY_REQUIRE_ISOLATED);
+    ck_assert_uint_eq(rule->lifetimes & POLICY_LIFETIME_PERSISTENT, 0);
+}
+END_TEST
+
 /* Which rule keeps the device from the host. */
 static const char *reserves(const struct policy_device *device) {
     const struct policy_rule *rule = policy_reserves(policy, device);
@@ -168,6 +193,7 @@ int main(void) {
     tcase_add_test(all, test_dpdk_nic);
     tcase_add_test(all, test_gpu_vm_runner);
     tcase_add_test(all, test_soc_ethernet);
+    tcase_add_test(all, test_display_complex);
     tcase_add_test(all, test_sriov_vfs);
     tcase_add_test(all, test_spare_nic);
     suite_add_tcase(suite, all);

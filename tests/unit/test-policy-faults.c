@@ -112,6 +112,8 @@ static const struct {
     { BY_SCHEMA, MATCH("\"vendor\": \"0x8086\", \"product\": [\"0x1\", `\"0x10g3\"]"), "0x10g3" },
     { BY_SCHEMA, MATCH("\"bus\": \"platform\", `\"vendor\": \"0x8086\""), "PCI devices only" },
     { BY_SCHEMA, MATCH("\"bus\": [\"amba\", \"platform\"], `\"class\": \"0x02****\""), "PCI" },
+    { BY_SCHEMA, MATCH("\"bus\": \"amba\", `\"product\": \"0x1031\""), "PCI devices only" },
+    { BY_SCHEMA, MATCH("\"bus\": \"fsl-mc\", `\"vendor\": \"0x1957\""), "PCI devices only" },
     { BY_SCHEMA, MATCH("`\"subsystem_vendor\": \"0x1\", \"bus\": \"usb\""), "PCI" },
     { BY_SCHEMA, MATCH("\"class\": `\"0x02\""), "six hexadecimal digits" },
     { BY_SCHEMA, MATCH("\"class\": `\"02****\""), "begin with 0x" },

@@ -92,6 +92,10 @@ START_TEST(test_platform_device) {
     ck_assert_str_eq(facts->compatible[0], "arm,pl011");
     ck_assert_str_eq(facts->compatible[1], "arm,primecell");
     ck_assert_ptr_null(facts->compatible[2]);
+    ck_assert(!facts->has_msi_parent);
+    tree_data(&sys, "firmware/devicetree/base/soc/serial/msi-parent", "\0\0\0\1", 4);
+    ck_assert_int_eq(sysfs_read_device(sys.fd, UART, &reading), 0);
+    ck_assert(facts->has_msi_parent);
 }
 END_TEST
 

@@ -12,6 +12,7 @@
 
 #define DEPTH_MAX 8
 #define HEADER_MAX 512
+#define SIGNATURE_MAX 254
 
 /* The next line of *at, which goes behind it; NULL at the end. The caller's. */
 static char *take_line(const char **at) {
@@ -137,6 +138,9 @@ static int append_option(sd_bus_message *message, char *line, const int *fds) {
     if (!value)
         return 0;
     *type++ = *value++ = 0;
+    /* The library writes longer ones, and can not read them. */
+    if (strlen(type) > SIGNATURE_MAX)
+        return -EINVAL;
     int r = sd_bus_message_open_container(message, 'e', "sv");
     if (r >= 0)
         r = sd_bus_message_append(message, "s", line + 1);

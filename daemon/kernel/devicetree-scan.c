@@ -17,6 +17,7 @@ static const char *const property_names[PROPERTY_MAX] = {
     [PROPERTY_DMA_MASTERS] = "dma-masters",
     [PROPERTY_DMA_NONCOHERENT] = "dma-noncoherent",
     [PROPERTY_DMA_RANGES] = "dma-ranges",
+    [PROPERTY_DMAS] = "dmas",
     [PROPERTY_INTERRUPT_CONTROLLER] = "interrupt-controller",
     [PROPERTY_IOMMU_MAP] = "iommu-map",
     [PROPERTY_IOMMU_MAP_MASK] = "iommu-map-mask",

@@ -75,10 +75,63 @@ START_TEST(test_names) {
 }
 END_TEST
 
+/* Called as masters are, and known to be none; others of the name are. */
+START_TEST(test_known_not_to_be) {
+    static const char two[] = "smsc,lan9118\0smsc,lan9115";
+
+    node_begin("ethernet@1");
+    cells("reg", 1);
+    data("compatible", two, sizeof(two));
+    node_end();
+    node_begin("crypto@2");
+    cells("reg", 2);
+    text("compatible", "qcom,inline-crypto-engine");
+    node_end();
+    node_begin("crypto@3");
+    cells("reg", 3);
+    text("compatible", "qcom,inline-crypto-engine-2");
+    node_end();
+    /* It ends in the middle. */
+    node_begin("dma@4");
+    cells("reg", 4);
+    data("compatible", "qcom,dcc", 7);
+    node_end();
+    /* What it says of itself stands above. */
+    node_begin("dma@5");
+    cells("reg", 5);
+    flag("dma-coherent");
+    text("compatible", "qcom,dcc");
+    node_end();
+    read_bus();
+    check_does_not("/soc/ethernet@1");
+    check_does_not("/soc/crypto@2");
+    check_looks("/soc/crypto@3");
+    check_looks("/soc/dma@4");
+    check_looks("/soc/dma@5");
+}
+END_TEST
+
+/* A client of a DMA controller is no master; a controller that is another's client is. */
+START_TEST(test_channels) {
+    node_begin("crypto@1");
+    cells("reg", 1);
+    cells("dmas", 1, 2);
+    node_end();
+    node_begin("dma-controller@2");
+    cells("reg", 2);
+    cells("dmas", 1, 2);
+    cells("#dma-cells", 1);
+    node_end();
+    read_bus();
+    check_does_not("/soc/crypto@1");
+    check_looks("/soc/dma-controller@2");
+}
+END_TEST
+
 /* What has a property that others have when they do DMA. */
 START_TEST(test_no_masters) {
     static const char *const properties[] = {"#iommu-cells", "interrupt-controller", "msi-controller",
-                                             "dma-masters"};
+                                             "dma-masters", "dmas"};
     static const char *const types[] = {"cpu", "memory"};
 
     for (size_t i = 0; i < ELEMENTS_OF(properties); i++) {
@@ -209,6 +262,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, test_properties);
     tcase_add_loop_test(tests, test_names, 0, ELEMENTS_OF(names));
+    tcase_add_test(tests, test_known_not_to_be);
+    tcase_add_test(tests, test_channels);
     tcase_add_test(tests, test_no_masters);
     tcase_add_test(tests, test_without_registers);
     tcase_add_test(tests, test_below_other_bus);

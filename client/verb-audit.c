@@ -264,7 +264,7 @@ static enum exit_status audit_run(struct client *client, const struct arguments 
 
 static const struct verb_option audit_options[] = {
     {"fdt", 'f', "FILE", "this .dtb, or all of a folder; repeatable"},
-    {"level", 0, "LEVEL", "end with 1 for info, warning (default) or critical"},
+    {"level", 0, "LEVEL", "info, warning (default) or critical: what ends with 1"},
     {"sets", 's', NULL, "show what each IOMMU cannot tell apart, too"},
     {"dot", 0, NULL, "draw IOMMUs, sets and masters for Graphviz"},
     {"local", 0, NULL, "judge this machine without dmaownd"},
@@ -276,10 +276,10 @@ const struct verb verb_audit = {
     .name = "audit-dt",
     .synopsis = "[FILE...]",
     .summary = "Finds groups that only look isolated, by the device tree",
-    .help = "Compares the streams that a device tree gives to the masters of DMA with the IOMMU\n"
-            "groups: on this machine those that the kernel has formed, in a file those that\n"
-            "Linux would form. Files are read on any machine and need no daemon. With --json,\n"
-            "one line for each tree: {\"sets\": [...], \"findings\": [...]}.\n"
+    .help = "Compares the streams that a device tree gives to the masters of DMA with the\n"
+            "IOMMU groups: on this machine those that the kernel has formed, in a file those\n"
+            "that Linux would form. Files are read on any machine and need no daemon. With\n"
+            "--json, one line for each tree: {\"sets\": [...], \"findings\": [...]}.\n"
             "A machine without a device tree has no findings.\n"
             "Exit status: 0 clean, 1 findings at the level or above it, 2 any error.\n",
     .options = audit_options,

@@ -25,5 +25,5 @@ CLEANFILES += %D%/quick-vfio.so
 	@$(MKDIR_P) $(@D)
 	$(AM_V_CC)$(CC) -O2 -g -shared -fPIC -o $@ $(srcdir)/%D%/quick-vfio.c
 
-EXTRA_DIST += tests/all tests/bench tests/corpus tests/demo %D%/in-vm.sh %D%/policy.json %D%/quick-vfio.c \
+EXTRA_DIST += tests/all tests/bench tests/corpus tests/corpus.md tests/demo %D%/in-vm.sh %D%/policy.json %D%/quick-vfio.c \
 	%D%/under-valgrind

@@ -25,6 +25,7 @@ check_PROGRAMS += %D%/caller %D%/killer
 %C%_caller_LDADD = $(SYSTEMD_LIBS)
 
 BUS_TESTS = \
+	%D%/audit-dt.sh \
 	%D%/cdev.sh \
 	%D%/claim-detach.sh \
 	%D%/claim.sh \

@@ -117,9 +117,16 @@ int model_set_tree(struct model *model, struct device_tree *tree, bool is_unread
     model->tree = tree;
     model->tree_is_unreadable = is_unreadable;
     model->sets_are_stale = true;
-    for (struct device *device = model->devices; device; device = device->by_path.next)
-        if (device->streams && read_tree(device->streams, tree) < 0)
+    for (struct device *device = model->devices; device; device = device->by_path.next) {
+        if (!device->streams)
+            continue;
+        /* Nobody takes it out of its ring if it is not in this tree. */
+        device->streams->next_in_set = device;
+        if (device->group)
+            model_touch_group(model, device->group);
+        if (read_tree(device->streams, tree) < 0)
             r = -ENOMEM;
+    }
     return r;
 }
 

@@ -142,7 +142,7 @@ if HAVE_CHECK
 pure_tests = \
 	%D%/test-cdev %D%/test-detachment %D%/test-device-tree \
 	%D%/test-isolation-file %D%/test-isolation-live %D%/test-isolation-maps %D%/test-isolation-sets \
-	%D%/test-random-isolation \
+	%D%/test-random-isolation %D%/test-random-streams \
 	%D%/test-lease %D%/test-model %D%/test-model-group %D%/test-random-model \
 	%D%/test-role %D%/test-survey %D%/test-target %D%/test-verdict %D%/test-verdict-detach \
 	%D%/test-device-streams %D%/test-verdict-others %D%/test-verdict-platform %D%/test-verdict-policy \
@@ -167,6 +167,8 @@ tests_unit_test_isolation_sets_SOURCES = %D%/test-isolation-sets.c %D%/isolation
 tests_unit_test_isolation_sets_LDADD = $(pure_test_libraries)
 tests_unit_test_random_isolation_SOURCES = %D%/test-random-isolation.c %D%/random-tree.h %D%/smmu-v2.h
 tests_unit_test_random_isolation_LDADD = $(pure_test_libraries)
+tests_unit_test_random_streams_SOURCES = %D%/test-random-streams.c %D%/random-tree.h
+tests_unit_test_random_streams_LDADD = $(pure_test_libraries)
 tests_unit_test_lease_SOURCES = %D%/test-lease.c $(pure_test_headers)
 tests_unit_test_lease_LDADD = $(pure_test_libraries)
 tests_unit_test_model_SOURCES = %D%/test-model.c $(pure_test_headers)

@@ -163,8 +163,6 @@ static int compare_findings(const void *one, const void *other, void *context) {
     if (order == 0)
         order = strcmp(first->master->node, second->master->node);
     if (order == 0)
-        order = strcmp(first->device ?: "", second->device ?: "");
-    if (order == 0)
         order = (int)a->kind - (int)b->kind;
     return order ? order : strcmp(a->text, b->text);
 }

@@ -152,11 +152,15 @@ static bool collide(const struct device_tree *tree, const struct tree_stream *a,
 
 static bool lists_collide(const struct device_tree *tree, const struct tree_stream *a, size_t n_a,
                           const struct tree_stream *b, size_t n_b) {
+    bool found = false;
+
     for (size_t i = 0; i < n_a; i++)
-        for (size_t j = 0; j < n_b; j++)
-            if (collide(tree, &a[i], &b[j]))
-                return true;
-    return false;
+        for (size_t j = 0; j < n_b; j++) {
+            bool same = collide(tree, &a[i], &b[j]);
+            check(!tree->iommus[a[i].iommu].enabled || same == tree_streams_collide(tree, &a[i], &b[j]));
+            found = found || same;
+        }
+    return found;
 }
 
 static inline unsigned long number_of(const char *argument, const char *variable,

@@ -33,15 +33,20 @@ static int add_mistake(struct facts *facts, char *node, char *text) {
     return 0;
 }
 
+/* The last place is for how many there are. */
+static bool has_place(struct facts *facts) {
+    if (facts->tree->n_mistakes < TREE_MISTAKES_MAX - 1)
+        return true;
+    facts->n_unlisted++;
+    return false;
+}
+
 static int _printf_(3, 4) mistake(struct facts *facts, uint32_t node, const char *format, ...) {
     va_list arguments;
     char *text;
 
-    /* the last place is for how many there are */
-    if (facts->tree->n_mistakes >= TREE_MISTAKES_MAX - 1) {
-        facts->n_unlisted++;
+    if (!has_place(facts))
         return 0;
-    }
     va_start(arguments, format);
     int r = vasprintf(&text, format, arguments);
     va_end(arguments);
@@ -199,12 +204,9 @@ static int read_iommu(struct facts *facts, uint32_t place) {
 static int find_iommu(struct facts *facts, uint32_t place, const char *property, uint32_t phandle,
                       size_t *ret) {
     uint32_t target = scan_find_phandle(facts->scan, phandle);
-    int r;
 
-    if (target == SCAN_NONE) {
-        r = mistake(facts, place, "%s names phandle 0x%x, which no node has.", property, phandle);
-        return r;
-    }
+    if (target == SCAN_NONE)
+        return mistake(facts, place, "%s names phandle 0x%x, which no node has.", property, phandle);
     if (facts->scan->nodes[target].iommu == SIZE_MAX) {
         _cleanup_(freep) char *path = scan_path(facts->scan, target);
         if (!path)
@@ -361,14 +363,9 @@ static int sort_masters(struct facts *facts) {
     if (tree->n_masters > 0)
         qsort(tree->masters, tree->n_masters, sizeof(*tree->masters), compare_masters);
     for (size_t i = 1; r >= 0 && i < tree->n_masters; i++) {
-        if (strcmp(tree->masters[i - 1].node, tree->masters[i].node) != 0)
-            continue;
-        if (tree->n_mistakes >= TREE_MISTAKES_MAX - 1) {
-            facts->n_unlisted++;
-            continue;
-        }
-        r = add_mistake(facts, strdup(tree->masters[i].node),
-                        strdup("Another node has the same path."));
+        if (strcmp(tree->masters[i - 1].node, tree->masters[i].node) == 0 && has_place(facts))
+            r = add_mistake(facts, strdup(tree->masters[i].node),
+                            strdup("Another node has the same path."));
     }
     return r;
 }

@@ -33,6 +33,8 @@ static int write_property(struct flattening *flattening, int folder, const char 
     /* gone meanwhile, or secret */
     if (r == -ENOENT || r == -EACCES)
         return 0;
+    if (r == -ENOMEM)
+        return r;
     if (r < 0)
         return devicetree_fail(flattening->ret_text, r == -EFBIG ? -E2BIG : r,
                                "Property %s of the live tree cannot be read: %s.", name, strerror(-r));

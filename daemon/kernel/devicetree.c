@@ -123,8 +123,10 @@ static int read_file_at(int directory, const char *path, struct device_tree **re
     *ret_text = NULL;
     if (r == -EFBIG)
         return devicetree_fail(ret_text, -E2BIG, "It has more than %d bytes.", DEVICETREE_SIZE_MAX);
-    if (r < 0)
+    if (r < 0 && r != -ENOMEM)
         return devicetree_fail(ret_text, r, "It cannot be read: %s.", strerror(-r));
+    if (r < 0)
+        return r;
     return devicetree_read_blob(blob, size, ret, ret_text);
 }
 

@@ -33,7 +33,7 @@ layer_test_libraries = \
 if HAVE_CHECK
 layer_tests = \
 	%D%/test-audit %D%/test-devicetree %D%/test-devicetree-damage %D%/test-devicetree-live \
-	%D%/test-devicetree-masters %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
+	%D%/test-devicetree-masters %D%/test-devicetree-memory %D%/test-drain %D%/test-driver-step %D%/test-driver-switch %D%/test-fd-store %D%/test-features \
 	%D%/test-keepers %D%/test-kernel-log %D%/test-node %D%/test-node-share %D%/test-node-watch %D%/test-openers \
 	%D%/test-options %D%/test-process %D%/test-reserve %D%/test-reset %D%/test-state %D%/test-state-endings \
 	%D%/test-state-switch %D%/test-sysfs %D%/test-uevent \
@@ -53,6 +53,10 @@ tests_unit_test_devicetree_live_SOURCES = %D%/test-devicetree-live.c %D%/tree.h 
 tests_unit_test_devicetree_live_LDADD = $(layer_test_libraries)
 tests_unit_test_devicetree_masters_SOURCES = %D%/test-devicetree-masters.c %D%/tree.h %D%/devicetree-fixture.h
 tests_unit_test_devicetree_masters_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_memory_SOURCES = %D%/test-devicetree-memory.c %D%/tree.h %D%/devicetree-fixture.h
+tests_unit_test_devicetree_memory_LDADD = $(layer_test_libraries)
+tests_unit_test_devicetree_memory_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup,--wrap=vasprintf
 tests_unit_test_drain_SOURCES = %D%/test-drain.c %D%/tree.h %D%/manager-fixture.h
 tests_unit_test_drain_LDADD = daemon/libmanager.a $(layer_test_libraries) $(EV_LIBS)
 tests_unit_test_driver_step_SOURCES = %D%/test-driver-step.c %D%/tree.h %D%/kernel-fixture.h

@@ -359,6 +359,19 @@ START_TEST(test_many_mistakes) {
 }
 END_TEST
 
+START_TEST(test_many_twins) {
+    blob_begin();
+    for (int i = 0; i < TREE_MISTAKES_MAX + 2; i++) {
+        node_begin("twin");
+        flag("iommu-map-mask");
+        cells("iommus", 0);
+        node_end();
+    }
+    read_tree();
+    ck_assert_str_eq(made.tree->mistakes[TREE_MISTAKES_MAX - 1].text, "1028 more mistakes are not listed.");
+}
+END_TEST
+
 START_TEST(test_many_compatible) {
     blob_begin();
     node_begin("dma");
@@ -455,6 +468,7 @@ static void add_limits(Suite *suite) {
     tcase_add_test(limits, test_many_references);
     tcase_add_test(limits, test_many_streams);
     tcase_add_test(limits, test_many_mistakes);
+    tcase_add_test(limits, test_many_twins);
     tcase_add_test(limits, test_many_compatible);
     suite_add_tcase(suite, limits);
 }

@@ -39,6 +39,12 @@ static void add_blob(void) {
     tree_data(&sys, "firmware/fdt", made.blob, made.size);
 }
 
+/* A file of nothing but zeroes, which take no room on the disk. */
+static void add_large(const char *path, off_t size) {
+    tree_data(&sys, path, NULL, 0);
+    ck_assert_int_eq(truncate(tree_path(&sys, path), size), 0);
+}
+
 static int read_live(void) {
     return devicetree_read_live(sys.fd, &made.tree, &made.text);
 }
@@ -107,6 +113,10 @@ START_TEST(test_damaged_blob) {
     tree_file(&sys, "firmware/fdt", "nothing of the kind, and of forty bytes in all");
     ck_assert_int_eq(read_live(), -EBADMSG);
     ck_assert_str_eq(made.text, "The magic number of a device tree is missing (46 bytes).");
+    forget();
+    add_large("firmware/fdt", DEVICETREE_SIZE_MAX + 1);
+    ck_assert_int_eq(read_live(), -E2BIG);
+    ck_assert_str_eq(made.text, "It has more than 16777216 bytes.");
 }
 END_TEST
 
@@ -131,12 +141,6 @@ START_TEST(test_base_is_a_link) {
     ck_assert_ptr_nonnull(made.text);
 }
 END_TEST
-
-/* A property of nothing but zeroes, which take no room on the disk. */
-static void add_large(const char *path, off_t size) {
-    tree_data(&sys, path, NULL, 0);
-    ck_assert_int_eq(truncate(tree_path(&sys, path), size), 0);
-}
 
 START_TEST(test_large_property) {
     add_folders();

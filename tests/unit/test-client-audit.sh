@@ -48,6 +48,42 @@ tree mistake <<'END'
     a@2000 { reg = <0x2000 0x1000>; iommus = <0x99 1>; };
 END
 
+# What Linux makes of it, by the driver of each kind of IOMMU; numbers are in the order of names.
+tree predicted <<'END'
+    off: smmu@1000 { compatible = "arm,mmu-500"; reg = <0x1000 0x100>; #iommu-cells = <1>; status = "disabled"; };
+    v2: smmu@1100 { compatible = "arm,mmu-500"; reg = <0x1100 0x100>; #iommu-cells = <2>; };
+    v3: smmu@1200 { compatible = "arm,smmu-v3"; reg = <0x1200 0x100>; #iommu-cells = <1>; };
+    vop: iommu@1300 { compatible = "rockchip,iommu"; reg = <0x1300 0x100>; #iommu-cells = <0>; };
+    vpu: iommu@1400 { compatible = "rockchip,iommu"; reg = <0x1400 0x100>; #iommu-cells = <0>; };
+    m4u: iommu@1500 { compatible = "mediatek,mt8173-m4u"; reg = <0x1500 0x100>; #iommu-cells = <1>; };
+    vm: iommu@1600 { compatible = "virtio,mmio"; reg = <0x1600 0x100>; #iommu-cells = <1>; };
+    a0 { iommus = <&off 1>; };
+    b0 { iommus = <&v2 0x400 0xf0>; };
+    b1 { iommus = <&v2 0x400 0xf>; };
+    b2 { iommus = <&v2 0x500 0>, <&v2 0x400 0xf>; };
+    b3 { iommus = <&v2 0x500 0xf>; };
+    c0 { iommus = <&v2 0x220 0>; };
+    c1 { iommus = <&v2 0x221 0>; };
+    c2 { iommus = <&v2 0x322 0>, <&v2 0x220 0>, <&v2 0x221 0>; };
+    c3 { iommus = <&v2 0x322 0xf>; };
+    d0 { iommus = <&v2 0x600 0>; };
+    d1 { iommus = <&v2 0x600 0>, <&v2 0x610 0>; };
+    d2 { iommus = <&v2 0x600 0>; };
+    e0 { iommus = <&v2 0x700 0>, <&v3 0x301>; };
+    e1 { iommus = <&v3 0x301>; };
+    f0 { iommus = <&vop>, <&vpu>; };
+    f1 { iommus = <&vop>; };
+    f2 { iommus = <&vpu>; };
+    g0 { iommus = <&m4u 5>; };
+    g1 { iommus = <&m4u 5>; };
+    g2 { iommus = <&m4u 6>; };
+    h0 { iommus = <&vm 5>; };
+    h1 { iommus = <&vm 5>; };
+    x0 { iommus = <&v3 0x300>; };
+    x1 { iommus = <&v3 0x300>; };
+    pcie@9000 { device_type = "pci"; reg = <0x9000 0x1000>; iommu-map = <0 &v3 0x300 0x1>; };
+END
+
 # ---- How it ends
 
 ends 0 audit-dt --fdt "$work/clean.dtb"
@@ -100,6 +136,11 @@ colored() { script -qec "TERM=xterm $1 '$ctl' audit-dt '$work/shared.dtb'" /dev/
 is "colour on a terminal" "$(colored "")" 1
 is "but not with NO_COLOR" "$(colored "NO_COLOR=1")" 0
 
+run audit-dt --json "$work/predicted.dtb"
+is "the predicted groups" "$(json '[.sets[].devices[] | "\(.node):\(.predicted_group)"] | unique | join(" ")')" \
+    "/b0:0 /b1:null /b2:null /b3:1 /c0:2 /c1:3 /c2:null /c3:4 /d0:5 /d1:6 /d2:6 /e0:7 /e1:8 /f0:9 /f1:10 /f2:9 \
+/g0:11 /g1:11 /g2:12 /h0:13 /h1:14 /x0:15 /x1:null"
+
 # ---- JSON
 
 run audit-dt --json --fdt "$work/shared.dtb"
@@ -140,6 +181,10 @@ is "a folder, in order" "$(jq -cs '[.[] | .file | sub(".*/folder/"; "")]' <<< "$
     '["c.dtb","vendor/a.dtb","vendor/b.dtb"]'
 ends 2 audit-dt "$work/empty"
 like "a folder without trees is an error" "$err" "*$work/empty: there is no .dtb file in this folder"
+
+cp "$work/clean.dtb" "$work/tree"
+ends 0 audit-dt "$work/tree"
+like "a file of any name" "$out" "$work/tree: 1 IOMMU, *"
 
 # ---- What cannot be read
 
@@ -192,6 +237,7 @@ like "IOMMU, set, masters" "$out" '*i0 -> s0 \[label="0x200"\];*s0 -> m0;*s0 -> 
 run audit-dt --dot --fdt "$work/shared.dtb"
 is "it ends as the tables do" "$status" 1
 like "findings are red" "$out" '*"/d@5000", color=red*'
+like "not by the least" "$("$ctl" audit-dt --dot "$work/predicted.dtb")" '*"/x0", color=red*'
 like "maps" "$out" '*i1 -> b* \[style=dashed, label="0x0 + 0x100 from 0x400"\];*'
 # Each line is of the form that Graphviz's grammar gives it, with strings that end.
 string='"([^"\\]|\\.)*"'

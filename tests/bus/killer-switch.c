@@ -130,12 +130,16 @@ static bool is_on_record(int gone) {
     return gone >= 0 && n <= gone && (n > 0) == (gone > 0);
 }
 
-/* Until it has come to an end; what it is then is in text. */
+/* Until it has come to an end; what it is then is in text. What was read before the daemon said that nothing
+ * moves may have moved since. */
 static bool settle(char *text, const char *where) {
+    char again[TEXT];
+
     for (int i = 0; i < PATIENCE / 10; i++) {
         if (drivers(text) != 0)
             return false;
-        if (is_on_record(groups_away(text)) && switching() == 0)
+        bool still = is_on_record(groups_away(text)) && switching() == 0;
+        if (still && drivers(again) == 0 && strcmp(again, text) == 0)
             return true;
         usleep(10 * 1000);
     }

@@ -11,10 +11,27 @@
 
 /* ---- granting */
 
+static bool is_platform(const struct device *device) {
+    return string_equal(device->bus, "platform") || string_equal(device->bus, "amba");
+}
+
+/* Whoever asks for all groups gets what was read at the last tick. */
+static bool is_about_platform(const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        for (const struct device *member = claim->groups[i]->members; member; member = member->next_member)
+            if (is_platform(member))
+                return true;
+    for (size_t i = 0; i < claim->n_groupless; i++)
+        if (is_platform(claim->groupless[i]))
+            return true;
+    return false;
+}
+
 struct verdict_request manager_request(struct manager *manager, const struct claim *claim) {
     manager->host.has_iommu = manager->model.n_groups > 0;
     manager->host.enforces = manager->kernel_model == KERNEL_MODEL_CLAIM;
-    vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
+    if (is_about_platform(claim))
+        vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
     return (struct verdict_request){
         .host = &manager->host,
         .policy = manager->policy,

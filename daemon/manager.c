@@ -66,6 +66,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     /* Where it shows by a device that uses it, a driver may have come since. */
     if (!manager->host.remaps_interrupts)
         manager->host.remaps_interrupts = interrupts_are_remapped();
+    vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
     manager_guard_again(manager);
     for (struct lease *lease = manager->leases.leases; lease; lease = lease->by_id.next)
         if (lease->state == LEASE_ACTIVE)
@@ -269,6 +270,7 @@ int manager_new(struct ev_loop *loop, const struct manager_options *options, str
     if (r < 0)
         return r;
     manager->host.remaps_interrupts = interrupts_are_remapped();
+    vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
     find_kernel_model(manager);
     r = manager_start_keepers(manager);
     if (r < 0)

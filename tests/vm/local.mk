@@ -2,8 +2,16 @@
 EXTRA_DIST += \
 	tests/install-deps \
 	%D%/all \
+	%D%/arm64/common.dts \
+	%D%/arm64/make-trees \
+	%D%/arm64/rockchip.dts \
+	%D%/arm64/smmuv2.dts \
+	%D%/arm64/smmuv3.dts \
+	%D%/arm64/virtio.dts \
+	%D%/build-arm64 \
 	%D%/kernel-headers \
 	%D%/make-cdev-modules \
+	%D%/make-platform-modules \
 	%D%/make-test-modules \
 	%D%/modules/refusing_vfio.c \
 	%D%/modules/stubborn.c \
@@ -23,6 +31,8 @@ EXTRA_DIST += \
 	%D%/guest/edu-dma/main.c \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
+	%D%/topology/smmuv2.args \
+	%D%/topology/tree.args \
 	%D%/topology/shared.args \
 	%D%/topology/switch.args \
 	%D%/demo.sh \

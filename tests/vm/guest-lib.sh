@@ -84,7 +84,14 @@ wait_for() {
 
 # ---- kernel ----
 
-device_path() { echo "/sys/bus/pci/devices/$1"; }
+# The names of devices differ from bus to bus.
+device_path() {
+    local bus
+    for bus in platform amba; do
+        [ ! -e "/sys/bus/$bus/devices/$1" ] || { echo "/sys/bus/$bus/devices/$1"; return; }
+    done
+    echo "/sys/bus/pci/devices/$1"
+}
 driver_of() {
     local link
     if link=$(readlink "$(device_path "$1")/driver"); then basename "$link"; else echo none; fi
@@ -116,7 +123,7 @@ bind_driver() {
     modprobe -q "$2"
     echo "$2" > "$path/driver_override"
     [ ! -e "$path/driver" ] || echo "$1" > "$path/driver/unbind"
-    echo "$1" > /sys/bus/pci/drivers_probe
+    echo "$1" > "$path/subsystem/drivers_probe"
     [ "$(driver_of "$1")" = "$2" ]
 }
 
@@ -126,7 +133,7 @@ release_driver() {
     path=$(device_path "$1")
     [ ! -e "$path/driver" ] || echo "$1" > "$path/driver/unbind"
     echo > "$path/driver_override"
-    echo "$1" > /sys/bus/pci/drivers_probe
+    echo "$1" > "$path/subsystem/drivers_probe"
 }
 
 # bind_error DEVICE DRIVER: what the kernel says when that very driver is bound by hand, "" if it
@@ -135,7 +142,7 @@ bind_error() {
     local path said
     path=$(device_path "$1")
     echo > "$path/driver_override"
-    said=$({ echo "$1" > "/sys/bus/pci/drivers/$2/bind"; } 2>&1)
+    said=$({ echo "$1" > "$path/subsystem/drivers/$2/bind"; } 2>&1)
     echo none-by-test > "$path/driver_override"
     echo "${said##*: }"
 }
@@ -323,13 +330,12 @@ kill_daemon() { # SIGKILL, and back by systemd's hand
 # Kernel, policy and daemon as after a boot; the policy comes on standard input. Every scenario
 # begins with it, so that they may run in one machine one after the other.
 fresh_start() {
-    local device
+    local file
     systemctl stop dmaownd 2> /dev/null
     rm -rf /run/dmaownd "$config"
-    for device in /sys/bus/pci/devices/*; do
-        device=${device##*/}
-        [ "$(cat "$(device_path "$device")/driver_override")" = "(null)" ] ||
-            release_driver "$device" 2> /dev/null
+    for file in /sys/bus/{pci,platform,amba}/devices/*/driver_override; do
+        [ ! -e "$file" ] || [ "$(< "$file")" = "(null)" ] ||
+            release_driver "$(basename "${file%/*}")" 2> /dev/null
     done
     udevadm settle --timeout=30
     write_policy

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/make-cdev-modules \
 	%D%/make-platform-modules \
 	%D%/make-test-modules \
+	%D%/modules/plain_master.c \
 	%D%/modules/refusing_vfio.c \
 	%D%/modules/stubborn.c \
 	%D%/prepare \

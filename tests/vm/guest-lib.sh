@@ -96,6 +96,18 @@ driver_of() {
     local link
     if link=$(readlink "$(device_path "$1")/driver"); then basename "$link"; else echo none; fi
 }
+has_driver() { [ "$(driver_of "$1")" = "$2" ]; } # has_driver DEVICE DRIVER, for wait_for
+# drivers_of DEVICE...: what each is bound to, on one line
+drivers_of() {
+    local device drivers=()
+    for device; do
+        drivers+=("$(driver_of "$device")")
+    done
+    echo "${drivers[*]}"
+}
+override_of() { cat "$(device_path "$1")/driver_override"; }
+# test_module NAME: one of modules/
+test_module() { insmod "/usr/lib/vmtest/modules/$(uname -r)/$1.ko" "${@:2}"; }
 group_of() { # the group's number, or nothing
     local link
     link=$(readlink "$(device_path "$1")/iommu_group") && basename "$link"

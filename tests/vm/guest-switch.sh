@@ -36,17 +36,7 @@ block_of() {
     [[ ! $name =~ ^(nvme[0-9]+)c[0-9]+(n[0-9]+)$ ]] || name=${BASH_REMATCH[1]}${BASH_REMATCH[2]}
     echo "$name"
 }
-override_of() { cat "$(device_path "$1")/driver_override"; }
 has_override() { [ "$(override_of "$1")" = "$2" ]; } # has_override DEVICE TEXT
-has_driver() { [ "$(driver_of "$1")" = "$2" ]; } # has_driver DEVICE DRIVER, for wait_for
-# drivers_of DEVICE...: what each is bound to, on one line
-drivers_of() {
-    local device drivers=()
-    for device; do
-        drivers+=("$(driver_of "$device")")
-    done
-    echo "${drivers[*]}"
-}
 
 # fresh_switch: fresh_start without the tests' drivers.
 fresh_switch() {
@@ -54,7 +44,6 @@ fresh_switch() {
     fresh_start
 }
 
-test_module() { insmod "/usr/lib/vmtest/modules/$(uname -r)/$1.ko" "${@:2}"; }
 # set_stubborn NAME VALUE: a parameter of modules/stubborn.c
 set_stubborn() { echo "$2" > "/sys/module/stubborn/parameters/$1"; }
 

@@ -168,6 +168,19 @@ becomes "its driver gets it" "amd-xgbe -" now $lateg
 replug $latef /soc/latef@700a7000
 replug $lateg /soc/lateg@700a8000
 
+# ---- While it is being pinned
+fakectl write-hang 1 "*/$lateg/driver_override"
+works "detached" call alice Detach $latef
+within something_hangs
+refused "what is being pinned is busy" Busy call alice Detach $lateg
+refused "for a claim, too" Busy claim bob $lateg detach b true
+fakectl release
+becomes "it is pinned" "- dmaownd-held" now $lateg
+works "reattached" call alice Reattach $latef
+becomes "everything is as before" "" differs
+replug $latef /soc/latef@700a7000
+replug $lateg /soc/lateg@700a8000
+
 # ---- A crash on the way
 for write in 1 2; do
     replug $multie /soc/multie@700a6000

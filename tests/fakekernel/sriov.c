@@ -54,7 +54,7 @@ static int vf_add(struct device *pf, unsigned index) {
     struct device_spec spec = {.bus = "pci",
                                .name = name,
                                .path = path + 1,
-                               .group = pf->group ? "new" : "none",
+                               .group = pf->late ? "late" : pf->group ? "new" : "none",
                                .driver = "none",
                                .native = pf->sriov->native,
                                .vendor = pf->vendor,

@@ -223,9 +223,24 @@ static int add_record(struct manager *manager, struct detachment *detachment) {
     return r;
 }
 
+/* A member of the plan that another transaction moves; NULL if none. */
+static const struct device *find_switching(const struct manager *manager, const struct detachment *plan) {
+    for (size_t i = 0; i < plan->n_members; i++) {
+        const struct device *device = model_device(&manager->model, plan->members[i].path);
+        if (device && device->switching)
+            return device;
+    }
+    return NULL;
+}
+
 int manager_start_away(struct manager *manager, struct detachment *plan, uint64_t *ret_id,
                        struct refusal *refusal) {
     _cleanup_(detachment_freep) struct detachment *detachment = plan;
+    const struct device *busy = find_switching(manager, detachment);
+
+    if (busy)
+        return (int)refuse(refusal, OUTCOME_BUSY, "Device %s is being moved right now; try again soon.",
+                           busy->name);
     int r = add_record(manager, detachment);
 
     if (r < 0)

@@ -86,7 +86,7 @@ static bool driver_may_stay(const struct device *device, const struct group *gro
 static bool wants_pin(const struct device *device) {
     const struct group *group = group_beside(device);
 
-    if (!group || device->detached || device->guard_failed || device->moved_by_hand ||
+    if (!group || device->detached || device->switching || device->guard_failed || device->moved_by_hand ||
         group->switching || (device->group && device->group->switching))
         return false;
     if ((device->role != ROLE_FREE && device->role != ROLE_KERNEL) || driver_may_stay(device, group))

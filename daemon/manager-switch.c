@@ -37,6 +37,17 @@ static void mark_groups(struct transaction *transaction, bool switching) {
     }
 }
 
+static void mark_devices(struct transaction *transaction, bool switching) {
+    for (size_t i = 0; i < transaction->n_runs; i++) {
+        const char *path = transaction->runs[i].path;
+        struct device *device = path ? model_device(&transaction->manager->model, path) : NULL;
+        if (device && switching)
+            device->switching++;
+        else if (device && device->switching) /* another one may have come in its place */
+            device->switching--;
+    }
+}
+
 static void free_run(struct member_run *run) {
     worker_free(run->worker);
     free(run->path);
@@ -50,6 +61,7 @@ void transaction_free(struct transaction *transaction) {
     HASH_DEL(transaction->manager->transactions, transaction);
     holders_free(transaction->holders);
     mark_groups(transaction, false);
+    mark_devices(transaction, false);
     for (size_t i = 0; i < transaction->n_runs; i++)
         free_run(&transaction->runs[i]);
     free(transaction->runs);
@@ -90,7 +102,9 @@ struct transaction *transaction_new(struct manager *manager, struct detachment *
     }
     transaction->marked = !detachment->guard || detachment->state != DETACHMENT_DETACHING;
     mark_groups(transaction, true);
-    if (add_runs(transaction) >= 0) {
+    int r = add_runs(transaction);
+    mark_devices(transaction, true);
+    if (r >= 0) {
         holders_new(transaction);
         return transaction;
     }

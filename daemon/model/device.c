@@ -49,6 +49,10 @@ const char *device_host_driver(const struct device *device) {
     return *device->detached->driver ? device->detached->driver : NULL;
 }
 
+bool device_is_leaving(const struct device *device) {
+    return device->detached && device->detached->move == MOVE_TO_USER;
+}
+
 bool device_is_soiled_for(const struct device *device, uid_t uid) {
     return device->soiled_by != UID_NONE && device->soiled_by != uid;
 }

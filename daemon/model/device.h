@@ -77,6 +77,7 @@ struct device {
     bool seen;          /* by the scan that runs now */
     uint8_t changes;    /* enum device_change bits */
     const char *conflict_driver; /* interned: the driver that was reported beside a lease */
+    unsigned switching; /* transactions that move it right now; a pin of the guard is one, too */
     bool known_beside;  /* its host driver was there when a group on its streams was granted */
     bool moved_by_hand; /* from where dmaownd had it: it is not moved back */
     bool guard_failed;  /* it could not be pinned since the last tick */
@@ -102,6 +103,8 @@ static inline bool device_blocks(const struct device *device) {
 /* The driver that rules match by: the host's own while dmaownd has moved the device away; NULL if it
  * has none. */
 const char *device_host_driver(const struct device *device);
+/* It is on record as on its way to userspace, or there. */
+bool device_is_leaving(const struct device *device);
 /* Somebody else than uid had it open and may have left it running. */
 bool device_is_soiled_for(const struct device *device, uid_t uid);
 

@@ -39,6 +39,8 @@ static void judge_outsiders(struct court *court, const struct group *group) {
 
     while ((other = group_next_outsider(group, &member, other))) {
         enum sharing sharing = device_sharing(other, group);
+        if (!other->group && device_is_leaving(other))
+            court_find_block(court, REASON_SWITCHING, NULL, other);
         court_find(court, &(struct finding){
                               .reason = sharing_reason(sharing),
                               .blocks = sharing != SHARING_PENDING && requires_isolation(court),

@@ -230,8 +230,17 @@ static void judge_members(struct court *court, const struct group *group) {
     }
 }
 
+/* A member that the guard pins right now makes only who would move it wait. */
+static bool is_switching(const struct court *court, const struct group *group) {
+    for (const struct device *member = group->members; court->request->before_switch && member;
+         member = member->next_member)
+        if (member->switching)
+            return true;
+    return group->switching;
+}
+
 static void judge_owner(struct court *court, const struct group *group) {
-    if (group->switching || (group->held_for && group->held_for != court->request->held))
+    if (is_switching(court, group) || (group->held_for && group->held_for != court->request->held))
         court_find_block(court, REASON_SWITCHING, group, NULL);
     if (group->lease)
         court_find_block(court,
@@ -386,7 +395,9 @@ static bool may_form_group(const struct device *device) {
 static void judge_peers(struct court *court, const struct device *device) {
     for (const struct device *other = device->streams ? device->streams->next_in_set : device;
          other != device; other = other->streams->next_in_set)
-        if (other->group && (other->group->lease || other->group->open || other->group->held_for))
+        if (other->group ? other->group->switching > 0 : device_is_leaving(other))
+            court_find_block(court, REASON_SWITCHING, other->group, other);
+        else if (other->group && (other->group->lease || other->group->open || other->group->held_for))
             court_find(court, &(struct finding){.reason = REASON_SPLIT,
                                                 .blocks = true,
                                                 .device = device,
@@ -408,7 +419,7 @@ static void judge_pending(struct court *court, const struct device *device) {
 static void judge_groupless(struct court *court, const struct device *device) {
     const struct verdict_request *request = court->request;
 
-    if (device->detached && device->detached->move == MOVE_TO_USER)
+    if (device->switching || device_is_leaving(device))
         court_find_block(court, REASON_SWITCHING, NULL, device);
     if (!request->host->has_iommu)
         court_find_block(court, REASON_NO_IOMMU, NULL, device);

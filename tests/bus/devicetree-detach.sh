@@ -54,7 +54,7 @@ works "back" call alice Reattach $multie
 is "everything is as before, but for the group" "$(differs) $(group_of $multie)" " $group"
 works "again, now that there is one" call alice Detach "$group"
 works "and back" call alice Reattach "$group"
-is "everything is as before" "$(differs)" ""
+becomes "everything is as before" "" differs
 
 # ---- Claim
 dupsid=700ac000.dupsid
@@ -77,7 +77,7 @@ is "two targets at once, or one twice, are one" "$(lease "$lease" Groups)" "[\"$
 manager Release o "$lease" > /dev/null
 within gone "$lease"
 works "reattached" call alice Reattach $multie
-is "everything is as before" "$(differs)" ""
+becomes "everything is as before" "" differs
 
 # ---- What does not hold is refused before, or undone afterwards
 fakectl writes clear
@@ -111,7 +111,7 @@ like "and told" "$(grep -E 'DMAOWND_EVENT=(switch-failed|detached|reattached)' "
 works "now that it is in there, with all of them" call bob Detach $rev
 is "they are away" "$(now $rev) $(now 701a2000.shc) $(now 701a3000.shd)" "vfio-platform vfio-platform vfio-platform vfio-platform vfio-platform vfio-platform"
 works "and back" call bob Reattach $rev
-is "everything is as before" "$(differs)" ""
+becomes "everything is as before" "" differs
 replug $rev /soc/rev@701a5000
 refused_once "a group of its own, though not its own stream" NotViable call alice Detach $she
 becomes "is put back" "" differs

@@ -203,7 +203,8 @@ in_background away call alice Claim $multie detach b true lifetime s persistent
 within something_hangs
 service kill
 service start
-is "it starts while the probe hangs" "$(hung) $(driver $multie)" "1 -"
+becomes "it starts while the probe hangs, and takes the override back" "- -" now $multie
+is "which still hangs" "$(hung)" 1
 fakectl release
 becomes "a claim: everything is as before" "" differs
 becomes "no record is left" 0 records

@@ -264,7 +264,7 @@ static enum exit_status audit_run(struct client *client, const struct arguments 
 
 static const struct verb_option audit_options[] = {
     {"fdt", 'f', "FILE", "this .dtb, or all of a folder; repeatable"},
-    {"level", 0, "LEVEL", "info, warning (default) or critical: what ends with 1"},
+    {"level", 0, "LEVEL", "info, warning (default), critical: ends with 1"},
     {"sets", 's', NULL, "show what each IOMMU cannot tell apart, too"},
     {"dot", 0, NULL, "draw IOMMUs, sets and masters for Graphviz"},
     {"local", 0, NULL, "judge this machine without dmaownd"},

@@ -42,6 +42,11 @@ int manager_read_node(struct manager *manager, struct device_facts *facts, char 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     facts->tree_node = node;
+    facts->names_iommus = devicetree_names_iommus(manager->sysfs, node);
+    if (facts->names_iommus && model->tree && !device_tree_master(model->tree, node))
+        log_message(LOG_WARNING, "Node %s of device %s is not in the device tree that was booted with, so "
+                                 "whether it is isolated is not known.",
+                    node, path_basename(facts->path));
     if (string_equal(facts->bus, "pci"))
         facts->n_requesters = requesters_of(manager->sysfs, facts->path, facts->requesters,
                                             ELEMENTS_OF(facts->requesters));

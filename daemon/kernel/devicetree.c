@@ -228,3 +228,14 @@ int devicetree_node_of(int sysfs, const char *path, char *ret, size_t size) {
     above[length - 1] = 0;
     return follow_node(sysfs, above, ret, size);
 }
+
+static bool has_property(int sysfs, const char *node, const char *property) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), BASE "%s/%s", node, property);
+
+    return length < (int)sizeof(path) && faccessat(sysfs, path, F_OK, 0) == 0;
+}
+
+bool devicetree_names_iommus(int sysfs, const char *node) {
+    return has_property(sysfs, node, "iommus") || has_property(sysfs, node, "iommu-map");
+}

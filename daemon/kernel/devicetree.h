@@ -4,6 +4,7 @@
 /* Reads a device tree into facts. Its content is untrusted: sizes, depths and counts are limited,
  * and what is malformed is an error or a mistake on record, never a crash. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "model/device-tree.h"
@@ -30,3 +31,7 @@ int devicetree_read_live(int sysfs, struct device_tree **ret, char **ret_text);
  * of its host bridge, whose iommu-map counts (pci_dma_configure). 0; -ENOENT if there is none;
  * -ENAMETOOLONG; other negative errno. */
 int devicetree_node_of(int sysfs, const char *path, char *ret, size_t size);
+
+/* The node, as the kernel has it now, has `iommus` or `iommu-map`: also one that an overlay brought, which
+ * the blob does not know. */
+bool devicetree_names_iommus(int sysfs, const char *node);

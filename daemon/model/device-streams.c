@@ -62,6 +62,7 @@ static int read_tree(struct device_streams *streams, const struct device_tree *t
     streams->n_streams = 0;
     streams->flags = 0;
     streams->master = tree ? device_tree_master(tree, streams->node) : NULL;
+    streams->is_missing = tree && !streams->master && streams->names_iommus;
     if (!streams->master)
         return 0;
     return streams->n_requesters ? map_requesters(streams, tree) : copy_streams(streams);
@@ -75,6 +76,7 @@ int device_streams_add(struct model *model, struct device *device, const struct 
         return -ENOMEM;
     memcpy(streams->requesters, facts->requesters, sizeof(streams->requesters));
     streams->n_requesters = facts->n_requesters;
+    streams->names_iommus = facts->names_iommus;
     streams->next_in_set = device;
     if (read_tree(streams, model->tree) < 0)
         return -ENOMEM;
@@ -127,6 +129,8 @@ int model_set_tree(struct model *model, struct device_tree *tree, bool is_unread
         if (read_tree(device->streams, tree) < 0)
             r = -ENOMEM;
     }
+    if (r < 0)
+        model->tree_is_unreadable = true; /* nobody is isolated for want of memory */
     return r;
 }
 
@@ -297,9 +301,8 @@ const struct device *group_next_outsider(const struct group *group, const struct
 bool group_isolation_is_unknown(const struct model *model, const struct group *group) {
     bool unknown = model->tree_is_unreadable || model->sets_are_stale;
 
-    for (const struct device *member = group->members; unknown && member;
-         member = member->next_member)
-        if (member->streams)
+    for (const struct device *member = group->members; member; member = member->next_member)
+        if (member->streams && (unknown || member->streams->is_missing))
             return true;
     return false;
 }

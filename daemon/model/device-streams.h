@@ -20,6 +20,8 @@ struct device_streams {
     const struct tree_master *master; /* what the tree has at node; NULL if nothing of interest */
     struct tree_stream *streams;
     size_t n_streams;
+    bool names_iommus;                /* the node that the kernel has says so */
+    bool is_missing;                  /* … and the tree that was read does not: an overlay, perhaps */
     unsigned flags;                   /* enum isolation_flag bits */
     struct device *next_in_set;       /* a ring of devices that share streams; itself if alone */
 };

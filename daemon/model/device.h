@@ -48,6 +48,7 @@ struct device_facts {
     uint32_t requesters[DEVICE_REQUESTERS_MAX]; /* of a PCI function with such a node: what ids its DMA
                                                  * carries, its own first */
     unsigned n_requesters;
+    bool names_iommus; /* that node has `iommus` or `iommu-map` */
 };
 
 struct device {

@@ -65,7 +65,7 @@ static char *draining_text(const struct lease *lease, const struct verdict_reque
 
 static char *owner_text(const struct finding *finding, const struct verdict_request *request,
                         const char *subject) {
-    const struct lease *lease = finding->group->lease;
+    const struct lease *lease = finding->group ? finding->group->lease : NULL;
 
     switch (finding->reason) {
     case REASON_SWITCHING:
@@ -122,8 +122,8 @@ static char *sharing_text(const struct finding *finding, const char *subject) {
     const struct device *other = finding->other;
 
     if (!other)
-        return string_format("%s can not be shown to be isolated: the device tree can not be read (see "
-                             "dmaownd's log).",
+        return string_format("%s can not be shown to be isolated: the device tree can not be read, or lacks "
+                             "a node that the kernel has (see dmaownd's log).",
                              subject);
     if (finding->reason == REASON_SPLIT)
         return string_format("%s shares a stream with device %s in group %u, by the device tree: whoever "

@@ -227,6 +227,25 @@ START_TEST(test_unreadable_tree) {
 }
 END_TEST
 
+/* The kernel has a node that the tree which was read has not. */
+START_TEST(test_node_of_an_overlay) {
+    struct device_facts facts = other_facts(path_of("/soc/new@8"), "platform", "vfio-platform", 1);
+
+    facts.tree_node = "/soc/new@8";
+    put(&scene.model, &facts);
+    facts.path = "devices/platform/new@9";
+    facts.tree_node = "/soc/new@9";
+    facts.names_iommus = true;
+    facts.group = 2;
+    put(&scene.model, &facts);
+    ck_assert_int_eq(model_find_sets(&scene.model), 0);
+    ask_instead(1);
+    assert_blocks("");
+    ask_instead(2);
+    assert_blocks("split");
+}
+END_TEST
+
 START_TEST(test_stale_sets_are_unknown) {
     struct device_facts facts = other_facts(path_of("/soc/alone@1"), "platform", "vfio-platform", 1);
 
@@ -284,6 +303,32 @@ START_TEST(test_groupless_beside_an_owner) {
 }
 END_TEST
 
+/* On its way to userspace it is in nobody's group, and beside everybody who shares its stream. */
+START_TEST(test_beside_one_on_its_way) {
+    struct detachment_member member = {.move = MOVE_TO_USER, .driver = (char *)""};
+    struct device *device = put_device("/soc/same@2", NULL, GROUP_NONE);
+
+    put_device("/soc/same@3", "vfio-platform", 3);
+    ask_instead(3);
+    assert_blocks("");
+    device->detached = &member;
+    assert_blocks("switching/me@2");
+    assert_text_says(REASON_SWITCHING, "same@2");
+    scene.detach = "true";
+    ask_for_groupless(device);
+    ask_for_switch();
+    assert_blocks("switching/me@2");
+    device->detached = NULL;
+    device->switching = 1; /* a pin */
+    assert_blocks("switching/me@2");
+    device->switching = 0;
+    model_group(&scene.model, 3)->switching = 1;
+    assert_blocks("switching/me@3");
+    model_group(&scene.model, 3)->switching = 0;
+    assert_blocks("");
+}
+END_TEST
+
 /* Not a conflict: it was so when the lease was granted. */
 START_TEST(test_known_driver_beside) {
     put_device("/soc/same@2", "vfio-platform", 1);
@@ -331,9 +376,11 @@ int main(void) {
     tcase_add_test(tests, test_function_and_platform_device);
     tcase_add_test(tests, test_aliases);
     tcase_add_test(tests, test_unreadable_tree);
+    tcase_add_test(tests, test_node_of_an_overlay);
     tcase_add_test(tests, test_stale_sets_are_unknown);
     tcase_add_test(tests, test_groupless);
     tcase_add_test(tests, test_groupless_beside_an_owner);
+    tcase_add_test(tests, test_beside_one_on_its_way);
     tcase_add_test(tests, test_known_driver_beside);
     tcase_add_test(tests, test_members_for_the_audit);
     suite_add_tcase(suite, tests);

@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	tests/install-deps \
 	%D%/all \
+	%D%/all-arm64 \
 	%D%/arm64/common.dts \
 	%D%/arm64/make-trees \
 	%D%/arm64/rockchip.dts \
@@ -20,6 +21,7 @@ EXTRA_DIST += \
 	%D%/run \
 	%D%/guest-lib.sh \
 	%D%/guest-switch.sh \
+	%D%/guest-tree.sh \
 	%D%/guest/configure \
 	%D%/guest/merge-install \
 	%D%/guest/runner \
@@ -56,5 +58,11 @@ EXTRA_DIST += \
 	%D%/scenario-reserve.sh \
 	%D%/scenario-reserved.sh \
 	%D%/scenario-switch.sh \
+	%D%/scenario-tree-claim.sh \
+	%D%/scenario-tree-endpoint.sh \
+	%D%/scenario-tree-overwritten.sh \
+	%D%/scenario-tree-rockchip.sh \
+	%D%/scenario-tree-stream.sh \
+	%D%/scenario-tree-switch.sh \
 	%D%/scenario-virtio-iommu.sh \
 	%D%/scenario-why.sh

@@ -25,7 +25,7 @@ let_go one
 chmod 0600 "$(node_of "$first")" "$(node_of "$second")"
 
 # With dmaownd.
-tree_policy | fresh_start
+fresh_start < <(tree_policy)
 check "both go to VFIO again" drive vfio-platform "$first" "$second"
 check "the audit finds the split" wait_for 20 knows split "$first"
 for device in "$first" "$second"; do

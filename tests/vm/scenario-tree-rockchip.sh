@@ -10,7 +10,7 @@
 video=(700c0000.vop 700c1000.vop) codec=(700c2000.vpu 700c3000.vpu)
 load_vfio
 load_host_driver
-tree_policy | fresh_start
+fresh_start < <(tree_policy)
 
 group=$(group_of "${video[0]}")
 is "what is behind one instance is one group" "$(members_of "$group")" "${video[*]} "

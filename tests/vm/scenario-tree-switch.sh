@@ -12,7 +12,7 @@ pair=(700a3000.xgmac 700a4000.xgmac)
 amba=(9010000.pl031 9030000.pl061)
 load_vfio
 load_host_driver
-tree_policy | fresh_start
+fresh_start < <(tree_policy)
 
 # A group of two with host drivers, and a reset driver for each.
 is "the kernel has both" "$(drivers_of "${pair[@]}")" "plain_master plain_master"
@@ -84,22 +84,22 @@ check_not "the audit has it no more" found pending "$lone"
 
 # No group yet, but on the stream of one that has: the pair of a mask.
 masking=700a9000.masking masked=700aa000.masked
-move Detach alice "$masked"
+move Detach alice "$masking"
 worked "one of two is detached"
-is "the other is kept from drivers" "$(override_of "$masking") $(driver_of "$masking")" "dmaownd-held none"
+is "the other is kept from drivers" "$(override_of "$masked") $(driver_of "$masked")" "dmaownd-held none"
 audit
-check "it is still to come" found pending "$masking"
-claim alice "$masked"
+check "it is still to come" found pending "$masked"
+claim alice "$masking"
 worked "the first is claimed"
 watch_signals
-check "a host driver comes by hand" drive plain_master "$masking"
-is "and joins the group" "$(group_of "$masking")" "$(group_of "$masked")"
+check "a host driver comes by hand" drive plain_master "$masked"
+is "and joins the group" "$(group_of "$masked")" "$(group_of "$masking")"
 check "that is a Conflict" wait_for 20 has_signals Conflict 1
-like "naming it" "$(signals Conflict)" "*$masking*plain_master*"
+like "naming it" "$(signals Conflict)" "*$masked*plain_master*"
 stop_signals
-unbind_driver "$masking"
+unbind_driver "$masked"
 release alice "$lease"
-check "it is over" wait_for 20 is_listed "$(group_of "$masked")" owner none
-move Reattach alice "$masked"
+check "it is over" wait_for 20 is_listed "$(group_of "$masking")" owner none
+move Reattach alice "$masking"
 worked "it goes back"
 finish

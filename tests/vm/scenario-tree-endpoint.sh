@@ -20,7 +20,7 @@ chmod 0666 "$(node_of "$first")" "$(node_of "$second")"
 hold one vfio-open -u 1001 -h -d "$first" "$(node_of "$first")"
 is "one user has the first" "${held[one]}" "flags=0x3 held"
 is "and another, at the same time, the second" \
-    "$(vfio-open -u 1002 -c "$(node_of "$second")")" "flags=0x3"
+    "$(vfio-open -u 1002 -d "$second" "$(node_of "$second")")" "flags=0x3"
 let_go one
 chmod 0600 "$(node_of "$first")" "$(node_of "$second")"
 

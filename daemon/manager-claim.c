@@ -15,7 +15,6 @@ static bool is_platform(const struct device *device) {
     return string_equal(device->bus, "platform") || string_equal(device->bus, "amba");
 }
 
-/* Whoever asks for all groups gets what was read at the last tick. */
 static bool is_about_platform(const struct claim *claim) {
     for (size_t i = 0; i < claim->n_groups; i++)
         for (const struct device *member = claim->groups[i]->members; member; member = member->next_member)
@@ -27,11 +26,14 @@ static bool is_about_platform(const struct claim *claim) {
     return false;
 }
 
+void manager_read_demands(struct manager *manager, const struct claim *claim) {
+    if (is_about_platform(claim))
+        vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
+}
+
 struct verdict_request manager_request(struct manager *manager, const struct claim *claim) {
     manager->host.has_iommu = manager->model.n_groups > 0;
     manager->host.enforces = manager->kernel_model == KERNEL_MODEL_CLAIM;
-    if (is_about_platform(claim))
-        vfio_demands_read(manager->sysfs, NULL, &manager->host.vfio);
     return (struct verdict_request){
         .host = &manager->host,
         .policy = manager->policy,
@@ -368,6 +370,7 @@ int manager_claim(struct manager *manager, struct claim *claim, struct lease **r
         manager_record_denial(manager, &unread, REASON_NONE, NULL, refusal->text);
         return r;
     }
+    manager_read_demands(manager, claim);
     for (unsigned attempt = 0; attempt < 2; attempt++) {
         claim->interface = asked;
         struct verdict_request request = manager_request(manager, claim);

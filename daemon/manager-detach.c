@@ -32,8 +32,8 @@ static struct detachment_member what_it_was(const struct device *device, enum mo
 
     if (move != MOVE_STAYS && device->detached)
         return *device->detached;
-    if (survey && move != MOVE_STAYS)
-        was.override = survey->override;
+    if (survey && move != MOVE_STAYS) /* a pin that nobody has a record of any more is not to come back */
+        was.override = string_equal(survey->override, PIN_DRIVER) ? (char *)"" : survey->override;
     if (survey && move == MOVE_TO_USER) {
         was.vfs = survey->vfs;
         was.autoprobe = survey->autoprobe;

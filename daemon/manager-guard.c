@@ -171,8 +171,9 @@ static int fill(struct detachment *detachment, const struct device *device) {
         .vfs = -1,
         .autoprobe = -1,
     };
-    if (device->survey && device->survey->override)
-        member->override = strdup(device->survey->override);
+    const char *override = device->survey ? device->survey->override : NULL;
+    if (override) /* a pin that nobody has a record of any more is not to come back */
+        member->override = strdup(string_equal(override, PIN_DRIVER) ? "" : override);
     return member->path && member->bus && member->driver && member->target ? 0 : -ENOMEM;
 }
 
@@ -237,6 +238,19 @@ void manager_guard(struct manager *manager, struct device *device) {
         free_guard(guard);
 }
 
+/* Another group on its streams is userspace's still: from now on it is pinned for that one. */
+static bool pass_on(struct manager *manager, struct detachment *detachment) {
+    struct detachment_member *member = detachment->n_members == 1 ? &detachment->members[0] : NULL;
+    const struct device *device = member ? model_device(&manager->model, member->path) : NULL;
+    const struct group *other = device ? group_beside(device) : NULL;
+
+    if (!other)
+        return false;
+    member->group = other->id;
+    (void)manager_save_detachment(manager, detachment);
+    return true;
+}
+
 /* The pins beside a lease go with it; those of a group that is detached wait for its Reattach. */
 void manager_end_guard(struct manager *manager, const struct group *group) {
     struct detachment *detachment, *next;
@@ -244,7 +258,8 @@ void manager_end_guard(struct manager *manager, const struct group *group) {
     if (group_is_on_record(group))
         return;
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        if (detachment->guard && !detachment->stuck && detachment_has_group(detachment, group->id))
+        if (detachment->guard && !detachment->stuck && detachment_has_group(detachment, group->id) &&
+            !pass_on(manager, detachment))
             (void)manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
     }
 }

@@ -158,8 +158,8 @@ static void check_pin(struct transaction *transaction, const struct detachment_m
                      device->driver, device->name);
 }
 
-/* A device that had no group got one when its driver probed it. The record on disk has none: it is found
- * by its path after a restart, as all are. */
+/* A device that had no group got one when its driver probed it. Until then the record on disk has none: it is
+ * found by its path after a restart, as all are. */
 static void find_new_groups(struct transaction *transaction) {
     struct detachment *detachment = transaction->detachment;
 
@@ -342,10 +342,15 @@ static void guard_returned(struct manager *manager, char **paths) {
     }
 }
 
+static bool is_after_crash(const struct transaction *transaction) {
+    return transaction->n_runs && transaction->runs[0].after_crash;
+}
+
 static void end_returned(struct transaction *transaction) {
     struct manager *manager = transaction->manager;
     struct detachment *detachment = transaction->detachment;
-    bool good = transaction->overtaken ||
+    bool again = detachment->guard && is_after_crash(transaction); /* it is pinned anew */
+    bool good = transaction->overtaken || again ||
                 (transaction->way == WAY_BACK_PROBED && !transaction->failure);
     enum outcome outcome = good ? OUTCOME_OK : transaction->outcome ?: OUTCOME_SWITCH_FAILED;
     _cleanup_(freep) char *groups = describe_groups(detachment);
@@ -355,7 +360,7 @@ static void end_returned(struct transaction *transaction) {
     _cleanup_(strings_freep) char **paths = list_groupless(detachment);
 
     refresh_groups(transaction);
-    if (detachment->guard && transaction->failure && !transaction->overtaken)
+    if (detachment->guard && transaction->failure && !good)
         manager_note_guard_failed(manager, detachment);
     bool complete = true;
     for (size_t i = 0; i < transaction->n_runs; i++)

@@ -203,6 +203,10 @@ void refusal_done(struct refusal *refusal);
 enum outcome refuse(struct refusal *refusal, enum outcome outcome, const char *format, ...)
     _printf_(3, 4);
 
+/* What VFIO demands of devices that are not PCI, where the claim is about such: an administrator may have
+ * changed it. Whoever asks for all groups gets what was read at the last tick. */
+void manager_read_demands(struct manager *manager, const struct claim *claim);
+
 /* The request that a claim makes to the verdict; borrowed from claim and manager. */
 struct verdict_request manager_request(struct manager *manager, const struct claim *claim);
 

@@ -42,8 +42,8 @@ static int append_findings(sd_bus_message *reply, const struct verdict *verdict,
 static int send_explanation(struct call *call, const struct claim *claim, bool repeated) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     _cleanup_(verdict_done) struct verdict verdict = {0};
+    manager_read_demands(call->bus->manager, claim);
     struct verdict_request request = manager_request(call->bus->manager, claim);
-
     verdict_reach(&request, &verdict);
     if (verdict.out_of_memory)
         return -ENOMEM;

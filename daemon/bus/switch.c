@@ -363,6 +363,7 @@ int call_detach(struct call *call, struct claim *claim, uint64_t wait) {
     call_set_deadline(call, wait);
     manager_catch_up(call->bus->manager);
     call->surveyed = call->surveyed && every_target_was_looked_at(claim);
+    manager_read_demands(call->bus->manager, claim);
     int r = call_survey(call, claim, true);
     if (r == CALL_PROCEEDS)
         r = judge(call, claim, wait, &verdict);

@@ -239,12 +239,21 @@ static int find_sets(struct model *model, struct device **devices, size_t n) {
     return 0;
 }
 
+/* Whose streams the device shares is not known, so it may be anybody's. */
+static bool some_node_is_missing(const struct model *model) {
+    for (const struct device *device = model->devices; device; device = device->by_path.next)
+        if (device->streams && device->streams->is_missing)
+            return true;
+    return false;
+}
+
 int model_find_sets(struct model *model) {
     _cleanup_(freep) struct device **devices = NULL;
     size_t n = 0;
 
     if (!model->sets_are_stale)
         return 0;
+    model->node_is_missing = some_node_is_missing(model);
     if (list_devices(model, &devices, &n) < 0 || find_sets(model, devices, n) < 0)
         return -ENOMEM;
     model->sets_are_stale = false;
@@ -299,10 +308,10 @@ const struct device *group_next_outsider(const struct group *group, const struct
 }
 
 bool group_isolation_is_unknown(const struct model *model, const struct group *group) {
-    bool unknown = model->tree_is_unreadable || model->sets_are_stale;
+    bool unknown = model->tree_is_unreadable || model->sets_are_stale || model->node_is_missing;
 
-    for (const struct device *member = group->members; member; member = member->next_member)
-        if (member->streams && (unknown || member->streams->is_missing))
+    for (const struct device *member = group->members; unknown && member; member = member->next_member)
+        if (member->streams)
             return true;
     return false;
 }

@@ -42,7 +42,8 @@ enum sharing device_sharing(const struct device *other, const struct group *grou
 const struct device *group_next_outsider(const struct group *group, const struct device **member,
                                          const struct device *other);
 
-/* The device tree would say it, and can not be read, or its sets could not be found. */
+/* The device tree would say it, and can not be read, or lacks the node of some device that names an IOMMU,
+ * or its sets could not be found. */
 bool group_isolation_is_unknown(const struct model *model, const struct group *group);
 
 /* How near the nearest device on the group's streams is: SPLIT before HALF before PENDING. SPLIT, too,

@@ -34,6 +34,7 @@ struct model {
     struct intern strings;
     struct device_tree *tree; /* NULL without: see model/device-streams.h */
     bool tree_is_unreadable;  /* the machine has one, but what it says is not known */
+    bool node_is_missing;     /* … or not of a device that names an IOMMU: an overlay's, perhaps */
     bool sets_are_stale;      /* devices with streams came or went: see model_find_sets */
 
     struct device *dirty_devices;

@@ -61,7 +61,8 @@ static bool parse_policy(unsigned i, struct policy **ret) {
 static void start_empty(struct subject *subject) {
     model_init(&subject->model);
     subject->host = (struct verdict_host){
-        .has_iommu = true, .enforces = true, .remaps_interrupts = true};
+        .has_iommu = true, .enforces = true, .remaps_interrupts = true,
+        .vfio.reset_required = true};
     subject->policy = subject->policies[0];
     subject->policy_file = 0;
     subject->next_id = 1;

@@ -233,16 +233,24 @@ START_TEST(test_node_of_an_overlay) {
 
     facts.tree_node = "/soc/new@8";
     put(&scene.model, &facts);
+    ck_assert_int_eq(model_find_sets(&scene.model), 0);
+    ask_instead(1);
+    assert_blocks("");
     facts.path = "devices/platform/new@9";
     facts.tree_node = "/soc/new@9";
     facts.names_iommus = true;
     facts.group = 2;
     put(&scene.model, &facts);
     ck_assert_int_eq(model_find_sets(&scene.model), 0);
-    ask_instead(1);
-    assert_blocks("");
+    assert_blocks("split"); /* it may be beside anybody */
     ask_instead(2);
     assert_blocks("split");
+    ask_instead(7); /* not in the tree */
+    assert_blocks("");
+    model_remove_device(&scene.model, model_device(&scene.model, "devices/platform/new@9"));
+    ck_assert_int_eq(model_find_sets(&scene.model), 0);
+    ask_instead(1);
+    assert_blocks("");
 }
 END_TEST
 

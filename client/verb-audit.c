@@ -4,6 +4,7 @@
 #include <fts.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "client/audit.h"
 #include "client/audit-print.h"
@@ -130,11 +131,21 @@ static enum exit_status run_path(struct run *run, const char *path) {
 }
 
 /* Each value of --fdt, and each word, which a shell makes of "--fdt *.dtb". */
-static size_t files_count(const struct arguments *arguments) {
-    size_t n = arguments->n_words;
+/* A folder can have several. */
+static size_t path_count(const char *path) {
+    struct stat status;
 
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 2 : 1;
+}
+
+static size_t files_count(const struct arguments *arguments) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < arguments->n_words; i++)
+        n += path_count(arguments->words[i]);
     for (size_t i = 0; i < arguments->n_values; i++)
-        n += strcmp(arguments->values[i].name, "fdt") == 0;
+        if (strcmp(arguments->values[i].name, "fdt") == 0)
+            n += path_count(arguments->values[i].value);
     return n;
 }
 

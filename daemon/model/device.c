@@ -50,7 +50,7 @@ const char *device_host_driver(const struct device *device) {
 }
 
 bool device_is_leaving(const struct device *device) {
-    return device->detached && device->detached->move == MOVE_TO_USER;
+    return device->switching && device->detached && device->detached->move == MOVE_TO_USER;
 }
 
 bool device_is_soiled_for(const struct device *device, uid_t uid) {

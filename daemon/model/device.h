@@ -104,7 +104,7 @@ static inline bool device_blocks(const struct device *device) {
 /* The driver that rules match by: the host's own while dmaownd has moved the device away; NULL if it
  * has none. */
 const char *device_host_driver(const struct device *device);
-/* It is on record as on its way to userspace, or there. */
+/* It is on its way to userspace right now. */
 bool device_is_leaving(const struct device *device);
 /* Somebody else than uid had it open and may have left it running. */
 bool device_is_soiled_for(const struct device *device, uid_t uid);

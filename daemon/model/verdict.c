@@ -419,7 +419,7 @@ static void judge_pending(struct court *court, const struct device *device) {
 static void judge_groupless(struct court *court, const struct device *device) {
     const struct verdict_request *request = court->request;
 
-    if (device->switching || device_is_leaving(device))
+    if (device->switching)
         court_find_block(court, REASON_SWITCHING, NULL, device);
     if (!request->host->has_iommu)
         court_find_block(court, REASON_NO_IOMMU, NULL, device);

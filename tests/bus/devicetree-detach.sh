@@ -108,6 +108,7 @@ refused_once "with what the host drives" KernelHeld call bob Detach $rev
 becomes "is put back" "" differs
 is "and is in it" "$(group_of $rev)" "$shc_group"
 like "and told" "$(grep -E 'DMAOWND_EVENT=(switch-failed|detached|reattached)' "$log" | tail -n 1)" "DMAOWND_GROUP=$shc_group"
+within not_switching "$shc_group"
 works "now that it is in there, with all of them" call bob Detach $rev
 is "they are away" "$(now $rev) $(now 701a2000.shc) $(now 701a3000.shd)" "vfio-platform vfio-platform vfio-platform vfio-platform vfio-platform vfio-platform"
 works "and back" call bob Reattach $rev

@@ -222,6 +222,23 @@ pinned=$latef
 becomes "the other is pinned" "- dmaownd-held" now $pinned
 works "reattached" eval "call alice Reattach $latef || call alice Reattach $lateg"
 becomes "everything is as before" "" differs
+
+# ---- Two groups of one set, which two leases have: who is beside both stays pinned until both have ended
+replug $rev /soc/rev@701a5000
+works "one goes to userspace" call bob Detach $she
+works "and the other" call bob Detach 701a2000.shc
+one=$(claim bob $she)
+other=$(claim bob 701a2000.shc)
+becomes "who shares both streams is pinned" "- dmaownd-held" now $rev
+manager Release o "$one" > /dev/null
+within gone "$one"
+works "one goes back" call bob Reattach $she
+within not_switching "$(group_of $she)"
+is "it is pinned for the other" "$(now $rev) $(lease "$other" State)" "- dmaownd-held active"
+manager Release o "$other" > /dev/null
+within gone "$other"
+works "the other goes back" call bob Reattach 701a2000.shc
+becomes "and it is free" "- -" now $rev
 works "the daemon lives" is_running
 becomes "no record is left" 0 records
 finish

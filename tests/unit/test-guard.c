@@ -114,7 +114,7 @@ END_TEST
 
 /* ---- The guard */
 
-static void join(const char *driver) {
+static void put_joiner(const char *driver) {
     _cleanup_(freep) char *member =
         string_format("kernel/iommu_groups/5/devices/%s", name_of(JOINER));
     _cleanup_(freep) char *target = string_format("../../../../%s", device_path(JOINER));
@@ -125,6 +125,10 @@ static void join(const char *driver) {
     tree_link(&tree, below_device(JOINER, "iommu_group"), "../../../kernel/iommu_groups/5");
     tree_link(&tree, member, target);
     kernel_plays = true;
+}
+
+static void join(const char *driver) {
+    put_joiner(driver);
     ck_assert_int_eq(manager_scan(manager), 0);
     ck_assert_ptr_nonnull(device_of(JOINER));
 }
@@ -183,6 +187,42 @@ START_TEST(test_joins_detached) {
     start_switch();
     join("");
     settle();
+    assert_pinned();
+}
+END_TEST
+
+/* The record of a pin was lost: the pin is nobody's override. */
+START_TEST(test_joins_with_a_pin) {
+    start_switch();
+    struct lease *lease = add_lease(5, POLICY_LIFETIME_PERSISTENT);
+    put_joiner("");
+    put_file(below_device(JOINER, "driver_override"), PIN_DRIVER "\n");
+    ck_assert_int_eq(manager_scan(manager), 0);
+    settle();
+    assert_pinned();
+    manager_end_lease(manager, lease, LEASE_END_RELEASED);
+    run_until_heard("ended 5 released; ");
+    settle();
+    assert_left_alone("e1000e");
+}
+END_TEST
+
+/* A pin that the end of a daemon cut short is made anew, and at once. */
+START_TEST(test_pin_after_crash) {
+    struct detachment *pin = make_detachment(13, JOINER, DETACHMENT_DETACHING);
+
+    pin->guard = true;
+    pin->members[0].group = 5;
+    pin->members[0].move = MOVE_PINNED;
+    *pin->members[0].driver = *pin->members[0].target = 0;
+    leave_record(make_detachment(12, 5, DETACHMENT_DETACHED));
+    leave_record(pin);
+    put_joiner("");
+    kernel_plays = false;
+    start_switch();
+    manager_recover_detachments(manager);
+    settle();
+    ck_assert(!device_of(JOINER)->guard_failed);
     assert_pinned();
 }
 END_TEST
@@ -430,6 +470,8 @@ int main(void) {
     tcase_add_test(all, test_joins_lease);
     tcase_add_test(all, test_joins_nobody);
     tcase_add_test(all, test_joins_detached);
+    tcase_add_test(all, test_joins_with_a_pin);
+    tcase_add_test(all, test_pin_after_crash);
     tcase_add_test(all, test_pin_fails);
     tcase_add_test(all, test_pin_stays);
     tcase_add_loop_test(all, test_host_driver_was_on_its_way, 0, 2);

@@ -64,15 +64,20 @@ static bool is_userspace(const struct group *group) {
     return group && (group->lease || group_is_detached(group));
 }
 
-/* The group that userspace has, and that the device is in or shares a stream with. NULL if none. */
-static const struct group *group_beside(const struct device *device) {
-    if (is_userspace(device->group))
+/* The group that userspace has, and that the device is in or shares a stream with; but not this one, which
+ * may be NULL. NULL if none. */
+static const struct group *group_beside_other(const struct device *device, const struct group *except) {
+    if (device->group != except && is_userspace(device->group))
         return device->group;
     for (const struct device *other = device->streams ? device->streams->next_in_set : device;
          other != device; other = other->streams->next_in_set)
-        if (is_userspace(other->group))
+        if (other->group != except && is_userspace(other->group))
             return other->group;
     return NULL;
+}
+
+static const struct group *group_beside(const struct device *device) {
+    return group_beside_other(device, NULL);
 }
 
 /* Of one outside of the group, only a driver that came after the grant: who was there before was judged
@@ -238,11 +243,12 @@ void manager_guard(struct manager *manager, struct device *device) {
         free_guard(guard);
 }
 
-/* Another group on its streams is userspace's still: from now on it is pinned for that one. */
-static bool pass_on(struct manager *manager, struct detachment *detachment) {
-    struct detachment_member *member = detachment->n_members == 1 ? &detachment->members[0] : NULL;
+bool manager_pass_on_pin(struct manager *manager, struct detachment *detachment) {
+    struct detachment_member *member =
+        detachment->guard && detachment->n_members == 1 ? &detachment->members[0] : NULL;
     const struct device *device = member ? model_device(&manager->model, member->path) : NULL;
-    const struct group *other = device ? group_beside(device) : NULL;
+    const struct group *other =
+        device ? group_beside_other(device, model_group(&manager->model, member->group)) : NULL;
 
     if (!other)
         return false;
@@ -259,7 +265,7 @@ void manager_end_guard(struct manager *manager, const struct group *group) {
         return;
     HASH_ITER(by_id, manager->detachments, detachment, next) {
         if (detachment->guard && !detachment->stuck && detachment_has_group(detachment, group->id) &&
-            !pass_on(manager, detachment))
+            !manager_pass_on_pin(manager, detachment))
             (void)manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
     }
 }

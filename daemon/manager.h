@@ -372,6 +372,9 @@ void manager_free_reservations(struct manager *manager);
 void manager_guard(struct manager *manager, struct device *device);
 /* The same for those outside of the group that share a stream with it. */
 void manager_guard_peers(struct manager *manager, const struct group *group);
+/* The group that the record's device is pinned for goes back. True if another group on its streams is
+ * userspace's: from now on it is pinned for that one, and stays. */
+bool manager_pass_on_pin(struct manager *manager, struct detachment *detachment);
 /* A lease of the group has ended: what was pinned beside it is not any more. */
 void manager_end_guard(struct manager *manager, const struct group *group);
 /* What failed is tried again, with the tick. */

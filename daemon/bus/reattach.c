@@ -94,7 +94,7 @@ static int start_returns(struct call *call, struct detachment *const *found, siz
         ids[i] = found[i]->id;
     for (size_t i = 0; i < n; i++) {
         struct detachment *detachment = manager_find_detachment(manager, ids[i]);
-        if (!detachment)
+        if (!detachment || manager_pass_on_pin(manager, detachment))
             continue;
         /* The way there ended under the same number. */
         call->bus->last_switch = 0;

@@ -229,16 +229,20 @@ works "one goes to userspace" call bob Detach $she
 works "and the other" call bob Detach 701a2000.shc
 one=$(claim bob $she)
 other=$(claim bob 701a2000.shc)
+unplug $rev
+fakectl device platform $rev node=/soc/rev@701a5000 native=calxedaxgmac
 becomes "who shares both streams is pinned" "- dmaownd-held" now $rev
+: > $signals
 manager Release o "$one" > /dev/null
 within gone "$one"
 works "one goes back" call bob Reattach $she
 within not_switching "$(group_of $she)"
 is "it is pinned for the other" "$(now $rev) $(lease "$other" State)" "- dmaownd-held active"
+unlike "and no driver got it in between" "$(cat $signals)" "Conflict .*$rev"
 manager Release o "$other" > /dev/null
 within gone "$other"
 works "the other goes back" call bob Reattach 701a2000.shc
-becomes "and it is free" "- -" now $rev
+becomes "and its driver gets it" "calxedaxgmac -" now $rev
 works "the daemon lives" is_running
 becomes "no record is left" 0 records
 finish

@@ -197,25 +197,21 @@ static enum sharing lease_sharing(const struct manager *manager, const struct le
     return nearest;
 }
 
-/* A rule that does not require isolation let it happen: the record says so. */
-static const char *sharing_reason(enum sharing sharing) {
-    if (sharing <= SHARING_PENDING)
-        return NULL;
-    return reason_to_string(sharing == SHARING_HALF ? REASON_HALF : REASON_SPLIT);
-}
-
 static void record_grant(struct manager *manager, const struct lease *lease) {
     _cleanup_(freep) char *terms = describe_terms(lease);
     char groups[256];
 
     enum sharing sharing = lease_sharing(manager, lease);
+    bool shared = sharing > SHARING_PENDING;
 
     lease_describe_groups(lease, groups, sizeof(groups));
     _cleanup_(freep) char *message = string_format(
         "%s granted to uid %u (lease %llu, %s) by rule %s%s.", groups, lease->holder,
         (unsigned long long)lease->id, terms ?: "", lease->rule,
-        sharing > SHARING_PENDING ? ", though not isolated, which it does not require" : "");
-    manager_record_lease(manager, AUDIT_GRANTED, lease, sharing_reason(sharing), message);
+        shared ? ", though not isolated, which it does not require" : "");
+    /* A rule that does not require isolation let it happen: the record says so. */
+    manager_record_lease(manager, AUDIT_GRANTED, lease,
+                         shared ? reason_to_string(sharing_reason(sharing)) : NULL, message);
 }
 
 /* The lease is to be forgotten before anybody hears of it. Where access that was given in part can

@@ -50,9 +50,8 @@ static void note_bind_beside(struct manager *manager, struct group *group, struc
         "Driver %s took device %s %s group %u beside its owner, uid %u (lease %llu); unbind it.", driver,
         device->name, inside ? "of" : "on the same stream as", group->id, group->lease->holder,
         (unsigned long long)group->lease->id);
-    enum reason outside = device->group ? REASON_SPLIT : REASON_HALF;
-    report_conflict(manager, group, device->name, driver,
-                    reason_to_string(inside ? REASON_KERNEL_DRIVER : outside), text ?: "");
+    enum reason reason = inside ? REASON_KERNEL_DRIVER : sharing_reason(device_sharing(device, group));
+    report_conflict(manager, group, device->name, driver, reason_to_string(reason), text ?: "");
 }
 
 void manager_note_bind(struct manager *manager, struct device *device, const char *driver) {

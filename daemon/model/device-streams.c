@@ -262,6 +262,17 @@ int model_find_sets(struct model *model) {
 
 /* ---- What they mean for a group */
 
+enum reason sharing_reason(enum sharing sharing) {
+    static const enum reason reasons[] = {
+        [SHARING_NONE] = REASON_NONE,
+        [SHARING_PENDING] = REASON_PENDING,
+        [SHARING_HALF] = REASON_HALF,
+        [SHARING_SPLIT] = REASON_SPLIT,
+    };
+
+    return reasons[sharing];
+}
+
 enum sharing device_sharing(const struct device *other, const struct group *group) {
     if (other->group == group)
         return SHARING_NONE;

@@ -34,6 +34,9 @@ enum sharing {
     SHARING_SPLIT,   /* in another group */
 };
 
+/* The reason of a finding that says so; REASON_NONE for none. */
+enum reason sharing_reason(enum sharing sharing);
+
 /* How other, a device of the same set, stands to the group. */
 enum sharing device_sharing(const struct device *other, const struct group *group);
 

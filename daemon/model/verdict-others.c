@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who and what is beside a group: devices on the same stream, functions of the same card, former users. */
-#include "model/device-streams.h"
 #include "model/verdict-internal.h"
 
 #include "model/detachment.h"
+#include "model/device-streams.h"
 #include "util/string.h"
-
-static enum reason sharing_reason(enum sharing sharing) {
-    if (sharing == SHARING_PENDING)
-        return REASON_PENDING;
-    return sharing == SHARING_HALF ? REASON_HALF : REASON_SPLIT;
-}
 
 /* What the device tree says of a member by itself is for people to know. */
 static void judge_tree_flags(struct court *court, const struct device *member) {

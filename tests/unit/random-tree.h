@@ -14,6 +14,8 @@
 #include "model/device-tree.h"
 #include "util/cleanup.h"
 
+#include "random-steps.h"
+
 enum { IOMMUS_MAX = 4, MASTERS_MAX = 14, BRIDGES_MAX = 2, STREAMS_MAX = 3, MAPS_MAX = 3 };
 
 struct random_tree {
@@ -25,32 +27,6 @@ struct random_tree {
     struct device_tree tree;
     unsigned n_bridges; /* the last ones of the masters */
 };
-
-static unsigned seed;
-static unsigned long step;
-
-/* xorshift: the same numbers everywhere. */
-static unsigned draw(unsigned limit) {
-    static uint64_t state;
-
-    if (!state)
-        state = seed * 2654435761u + 88172645463325252u;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)((state >> 32) % limit);
-}
-
-#define check(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            broken(#condition, __LINE__);                                                          \
-    } while (0)
-
-static _Noreturn void broken(const char *condition, int line) {
-    printf("not ok 1 - step %lu of seed %u: %s (line %d)\n", step, seed, condition, line);
-    exit(EXIT_FAILURE);
-}
 
 /* ---- A random tree ---------------------------------------------------------------------------- */
 

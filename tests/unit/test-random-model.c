@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "model-test.h"
+#include "random-steps.h"
 
 #define N_PLACES 24
 #define N_GROUPS 8
@@ -35,34 +36,8 @@ static bool leased_before[N_GROUPS], opened_before[N_GROUPS];
 
 static struct model model;
 static struct lease leases[N_GROUPS];
-static unsigned seed;
-static unsigned long step;
-
 static const char *const drivers[] = {NULL, NULL, "vfio-pci", "mlx5_vfio_pci", "pcieport",
                                       "pci-stub", "e1000e", "nvme", "uio_pci_generic"};
-
-/* xorshift: the same numbers everywhere. */
-static unsigned draw(unsigned limit) {
-    static uint64_t state;
-
-    if (!state)
-        state = seed * 2654435761u + 88172645463325252u;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)((state >> 32) % limit);
-}
-
-#define check(condition)                                                                          \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            broken(#condition, __LINE__);                                                          \
-    } while (0)
-
-static _Noreturn void broken(const char *condition, int line) {
-    printf("not ok 1 - step %lu of seed %u: %s (line %d)\n", step, seed, condition, line);
-    exit(EXIT_FAILURE);
-}
 
 static void make_places(void) {
     static const char *const buses[] = {"pci", "platform", "amba"};

@@ -17,10 +17,10 @@ struct flattening {
     unsigned depth, n_nodes;
 };
 
+/* -ENOBUFS, without a text: the blob has no room for it. */
 static int fail_write(struct flattening *flattening, int error) {
     if (error == -FDT_ERR_NOSPACE)
-        return devicetree_fail(flattening->ret_text, -E2BIG, "The live tree has more than %d bytes.",
-                               DEVICETREE_SIZE_MAX);
+        return -ENOBUFS;
     return devicetree_fail(flattening->ret_text, -EBADMSG, "The live tree cannot be flattened (%s).",
                            fdt_strerror(error));
 }
@@ -91,14 +91,14 @@ static int write_node(struct flattening *flattening, int parent, const char *nam
     return r < 0 ? fail_write(flattening, r) : 0;
 }
 
-int folders_flatten(int sysfs, const char *path, void **ret, size_t *ret_size, char **ret_text) {
-    /* Only what is written to it takes memory. */
-    _cleanup_(freep) void *blob = malloc(DEVICETREE_SIZE_MAX);
+static int flatten(int sysfs, const char *path, size_t room, void **ret, size_t *ret_size,
+                   char **ret_text) {
+    _cleanup_(freep) void *blob = malloc(room);
     struct flattening flattening = {.blob = blob, .ret_text = ret_text};
 
     if (!blob)
         return -ENOMEM;
-    int r = fdt_create(blob, DEVICETREE_SIZE_MAX);
+    int r = fdt_create(blob, (int)room);
     if (r >= 0)
         r = fdt_finish_reservemap(blob);
     if (r < 0)
@@ -112,4 +112,16 @@ int folders_flatten(int sysfs, const char *path, void **ret, size_t *ret_size, c
     *ret_size = fdt_totalsize(blob);
     *ret = TAKE_POINTER(blob);
     return 0;
+}
+
+/* The library fills the whole room before it begins, and few trees need much. */
+int folders_flatten(int sysfs, const char *path, void **ret, size_t *ret_size, char **ret_text) {
+    int r = -ENOBUFS;
+
+    for (size_t room = 256 * 1024; r == -ENOBUFS && room <= DEVICETREE_SIZE_MAX; room *= 4)
+        r = flatten(sysfs, path, room, ret, ret_size, ret_text);
+    if (r == -ENOBUFS)
+        return devicetree_fail(ret_text, -E2BIG, "The live tree has more than %d bytes.",
+                               DEVICETREE_SIZE_MAX);
+    return r;
 }

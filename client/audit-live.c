@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "kernel/requester.h"
+#include "kernel/devicetree.h"
 #include "kernel/sysfs.h"
 #include "model/device-streams.h"
 #include "util/string.h"
@@ -15,19 +15,6 @@ struct listing {
     struct model *model;
 };
 
-/* The node of a device, and what ids its DMA carries, as the daemon reads them. -ENOENT without. */
-static int read_node(const struct listing *listing, struct device_facts *facts, char *node, size_t size) {
-    int r = devicetree_node_of(listing->sysfs, facts->path, node, size);
-
-    if (r < 0)
-        return r;
-    facts->tree_node = node;
-    if (string_equal(facts->bus, "pci"))
-        facts->n_requesters = requesters_of(listing->sysfs, facts->path, facts->requesters,
-                                            ELEMENTS_OF(facts->requesters));
-    return 0;
-}
-
 /* One device of sysfs. Those without a node, and what goes while it is read, have no part in this. */
 static int take_device(const char *path, void *userdata) {
     const struct listing *listing = userdata;
@@ -35,7 +22,7 @@ static int take_device(const char *path, void *userdata) {
     char node[PATH_MAX];
 
     if (sysfs_read_device(listing->sysfs, path, &reading) < 0 ||
-        read_node(listing, &reading.facts, node, sizeof(node)) < 0)
+        devicetree_place_device(listing->sysfs, &reading.facts, node, sizeof(node)) < 0)
         return 0;
     return model_update_device(listing->model, &reading.facts, NULL);
 }

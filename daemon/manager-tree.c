@@ -7,7 +7,6 @@
 #include <syslog.h>
 
 #include "kernel/devicetree.h"
-#include "kernel/requester.h"
 #include "model/device-streams.h"
 #include "util/string.h"
 
@@ -38,17 +37,12 @@ int manager_read_node(struct manager *manager, struct device_facts *facts, char 
 
     if ((!model->tree && !model->tree_is_unreadable) || model_device(model, facts->path))
         return 0;
-    int r = devicetree_node_of(manager->sysfs, facts->path, node, size);
+    int r = devicetree_place_device(manager->sysfs, facts, node, size);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    facts->tree_node = node;
-    facts->names_iommus = devicetree_names_iommus(manager->sysfs, node);
     if (facts->names_iommus && model->tree && !device_tree_master(model->tree, node))
         log_message(LOG_WARNING, "Node %s of device %s is not in the device tree that was booted with, so "
                                  "whether it is isolated is not known.",
                     node, path_basename(facts->path));
-    if (string_equal(facts->bus, "pci"))
-        facts->n_requesters = requesters_of(manager->sysfs, facts->path, facts->requesters,
-                                            ELEMENTS_OF(facts->requesters));
     return 0;
 }

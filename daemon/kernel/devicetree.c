@@ -11,6 +11,7 @@
 
 #include "kernel/devicetree-internal.h"
 #include "kernel/path.h"
+#include "kernel/requester.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -238,4 +239,17 @@ static bool has_property(int sysfs, const char *node, const char *property) {
 
 bool devicetree_names_iommus(int sysfs, const char *node) {
     return has_property(sysfs, node, "iommus") || has_property(sysfs, node, "iommu-map");
+}
+
+int devicetree_place_device(int sysfs, struct device_facts *facts, char *node, size_t size) {
+    int r = devicetree_node_of(sysfs, facts->path, node, size);
+
+    if (r < 0)
+        return r;
+    facts->tree_node = node;
+    facts->names_iommus = devicetree_names_iommus(sysfs, node);
+    if (string_equal(facts->bus, "pci"))
+        facts->n_requesters = requesters_of(sysfs, facts->path, facts->requesters,
+                                            ELEMENTS_OF(facts->requesters));
+    return 0;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "model/device-tree.h"
+#include "model/device.h"
 
 /* Of a blob. The largest that Debian ships has 200 KiB. */
 #define DEVICETREE_SIZE_MAX (16 * 1024 * 1024)
@@ -35,3 +36,7 @@ int devicetree_node_of(int sysfs, const char *path, char *ret, size_t size);
 /* The node, as the kernel has it now, has `iommus` or `iommu-map`: also one that an overlay brought, which
  * the blob does not know. */
 bool devicetree_names_iommus(int sysfs, const char *node);
+
+/* Fills in facts (of sysfs_read_device) what belongs to the tree: tree_node, which is kept in node,
+ * names_iommus, and of a PCI function the ids that its DMA carries. 0; -ENOENT if it has no node. */
+int devicetree_place_device(int sysfs, struct device_facts *facts, char *node, size_t size);

@@ -17,6 +17,8 @@
 #include "util/cleanup.h"
 #include "util/string.h"
 
+#include "model-test.h"
+
 enum { SCENE_MAX = 96 };
 
 struct scene {
@@ -233,15 +235,4 @@ static inline const char *scene_sentence(const struct scene *scene, enum reason 
     }
     ck_assert_ptr_nonnull(text);
     return text;
-}
-
-/* Runs the suite with TAP on stdout. */
-static inline int isolation_main(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

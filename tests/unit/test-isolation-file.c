@@ -196,5 +196,5 @@ int main(void) {
     tcase_add_test(all, test_sentences);
     tcase_add_test(all, test_long_list);
     suite_add_tcase(suite, all);
-    return isolation_main(suite);
+    return model_main(suite);
 }

@@ -246,5 +246,5 @@ int main(void) {
     tcase_add_test(all, test_sentence_of_split);
     tcase_add_test(all, test_sentences_of_half);
     suite_add_tcase(suite, all);
-    return isolation_main(suite);
+    return model_main(suite);
 }

@@ -338,5 +338,5 @@ int main(void) {
     tcase_add_test(all, test_empty);
     tcase_add_test(all, test_find_sets);
     suite_add_tcase(suite, all);
-    return isolation_main(suite);
+    return model_main(suite);
 }

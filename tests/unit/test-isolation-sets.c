@@ -137,5 +137,5 @@ int main(void) {
     tcase_add_test(all, test_short_stream);
     tcase_add_test(all, test_many);
     suite_add_tcase(suite, all);
-    return isolation_main(suite);
+    return model_main(suite);
 }

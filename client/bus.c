@@ -30,15 +30,12 @@ enum exit_status client_fail(const struct client *client, enum exit_status statu
 }
 
 enum exit_status client_fail_call(const struct client *client, const sd_bus_error *error, int r) {
-    if (!sd_bus_error_is_set(error)) {
-        bool gone = r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE || r == -ETIMEDOUT;
-        return client_fail(client, gone ? STATUS_UNREACHABLE : STATUS_ERROR, "%s", strerror(-r));
-    }
-    enum exit_status status = exit_status_from_error(error->name);
-    const char *text = error->message && *error->message ? error->message : error->name;
-    if (status == STATUS_UNREACHABLE)
-        return client_fail(client, status, "dmaownd cannot be reached: %s", text);
-    return client_fail(client, status, "%s", text);
+    bool gone = r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE || r == -ETIMEDOUT;
+    _cleanup_(freep) char *text = caller_sentence(error, r);
+
+    if (sd_bus_error_is_set(error))
+        return client_fail(client, exit_status_from_error(error->name), "%s", text ?: "out of memory");
+    return client_fail(client, gone ? STATUS_UNREACHABLE : STATUS_ERROR, "%s", text ?: "out of memory");
 }
 
 enum exit_status client_fail_reply(const struct client *client, int r) {

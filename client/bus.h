@@ -9,15 +9,12 @@
 #include <json-c/json.h>
 #include <systemd/sd-bus.h>
 
+#include "client/caller.h"
 #include "client/verb.h"
 #include "util/cleanup.h"
 
-#define DAEMON_NAME "org.dmaownd1"
-#define DAEMON_PATH "/org/dmaownd1"
-#define MANAGER_INTERFACE "org.dmaownd1.Manager"
 #define GROUP_INTERFACE "org.dmaownd1.Group"
 #define DEVICE_INTERFACE "org.dmaownd1.Device"
-#define LEASE_INTERFACE "org.dmaownd1.Lease"
 
 /* Prints "dmaownctl: VERB: TEXT", escaped, and returns status. */
 enum exit_status client_fail(const struct client *client, enum exit_status status,

@@ -7,7 +7,7 @@ dist_man_MANS += %D%/dmaownctl.1
 client_libclient_a_SOURCES = \
 	%D%/audit.c %D%/audit.h %D%/audit-dot.c %D%/audit-json.c %D%/audit-live.c \
 	%D%/audit-predict.c %D%/audit-print.c %D%/audit-print.h \
-	%D%/bus.c %D%/bus.h %D%/claim.c %D%/claim.h %D%/event.c %D%/event.h \
+	%D%/bus.c %D%/bus.h %D%/caller.c %D%/caller.h %D%/claim.c %D%/claim.h %D%/event.c %D%/event.h \
 	%D%/exit-status.c %D%/exit-status.h %D%/json.c %D%/json.h %D%/listen-fds.c %D%/listen-fds.h \
 	%D%/options.c %D%/options.h %D%/policy-files.c %D%/policy-files.h \
 	%D%/policy-question.c %D%/policy-question.h %D%/reserve-folder.c %D%/reserve-folder.h \

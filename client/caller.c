@@ -180,8 +180,8 @@ int caller_find_lease(sd_bus *bus, const char *key, char **ret_lease, sd_bus_err
 }
 
 int caller_set_process(sd_bus *bus, const char *lease, int pidfd, sd_bus_error *error) {
-    return sd_bus_call_method(bus, DAEMON_NAME, lease, LEASE_INTERFACE, "SetLifetime", error, NULL, "a{sv}", 2,
-                              "lifetime", "s", "process", "pidfd", "h", pidfd);
+    return sd_bus_call_method(bus, DAEMON_NAME, lease, LEASE_INTERFACE, "SetLifetime", error, NULL, "a{sv}",
+                              2, "lifetime", "s", "process", "pidfd", "h", pidfd);
 }
 
 /* ---- the end of a lease ----------------------------------------------------------------------- */

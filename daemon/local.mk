@@ -21,7 +21,7 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/vfio-facts.h
 daemon_libmanager_a_SOURCES = \
 	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
-	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c \
+	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-keepers.c %D%/manager-leases.c %D%/manager-lifetime.c \
 	%D%/manager-repeat.c %D%/manager-detach.c %D%/manager-detachments.c %D%/manager-guard.c %D%/manager-holders.c %D%/manager-hygiene.c %D%/manager-reattach.c %D%/manager-reserve.c \
 	%D%/manager-tree.c %D%/manager-usage.c \
 	%D%/manager-steps.c %D%/manager-survey.c %D%/manager-switch.c %D%/manager-switch.h \
@@ -32,7 +32,7 @@ daemon_libmanager_a_SOURCES = \
 daemon_libbus_a_SOURCES = \
 	%D%/bus/audit-tree.c %D%/bus/audit-tree.h %D%/bus/bus.h %D%/bus/call.c %D%/bus/call.h %D%/bus/claim.c %D%/bus/claim.h \
 	%D%/bus/connection.c %D%/bus/explain.c %D%/bus/device-interface.c %D%/bus/group-interface.c \
-	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h \
+	%D%/bus/identity.c %D%/bus/identity.h %D%/bus/keeper.c %D%/bus/keeper.h %D%/bus/lifetime.c \
 	%D%/bus/lease-interface.c \
 	%D%/bus/manager-interface.c %D%/bus/options.c %D%/bus/options.h %D%/bus/paths.c \
 	%D%/bus/modules.c %D%/bus/modules.h %D%/bus/plan.c %D%/bus/reattach.c %D%/bus/switch.c %D%/bus/switch.h %D%/bus/switch-internal.h \

@@ -118,6 +118,52 @@ int manager_keep(struct manager *manager, struct lease *lease, int pidfd, struct
     return r;
 }
 
+/* In the place of the one that was: a lease has one keeper. */
+static int replace_keeper(struct manager *manager, const struct lease *lease, struct keeper *keeper, int fd) {
+    int r = watch_keeper(manager, lease, fd);
+
+    if (r < 0)
+        return r;
+    (void)epoll_ctl(manager->keepers_ended, EPOLL_CTL_DEL, keeper->fd, NULL);
+    fd_close(keeper->fd);
+    keeper->fd = fd;
+    return 0;
+}
+
+static int keep_by_process_instead(struct manager *manager, const struct lease *lease, int pidfd) {
+    struct keeper *keeper = find_keeper(manager, lease->id);
+    _cleanup_(fd_closep) int fd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+
+    if (fd < 0)
+        return -errno;
+    if (!keeper && HASH_COUNT(manager->keepers) >= KEEPERS_MAX)
+        return -EUSERS;
+    if (!keeper)
+        return add_keeper(manager, lease, TAKE_FD(fd));
+    int r = replace_keeper(manager, lease, keeper, fd);
+    if (r >= 0)
+        (void)TAKE_FD(fd);
+    return r;
+}
+
+int manager_keep_instead(struct manager *manager, const struct lease *lease, unsigned before, int pidfd) {
+    bool was_stored = before == POLICY_LIFETIME_FD || before == POLICY_LIFETIME_PROCESS;
+    bool by_process = lease->lifetime == POLICY_LIFETIME_PROCESS;
+    char name[FD_STORE_NAME_MAX];
+    int r = by_process ? keep_by_process_instead(manager, lease, pidfd) : 0;
+
+    if (r < 0)
+        return r;
+    struct keeper *keeper = find_keeper(manager, lease->id);
+    if (was_stored)
+        fd_store_remove(fd_store_lease_name(lease->id, name));
+    if (by_process)
+        store_keeper(lease, keeper->fd);
+    else if (keeper)
+        drop_keeper(manager, keeper);
+    return 0;
+}
+
 void manager_stop_keeping(struct manager *manager, const struct lease *lease) {
     struct keeper *keeper = find_keeper(manager, lease->id);
     char name[FD_STORE_NAME_MAX];

@@ -176,3 +176,27 @@ struct lease *manager_make_lease(const struct claim *claim, const struct verdict
             return NULL;
     return TAKE_POINTER(lease);
 }
+
+struct claim manager_claim_of(const struct manager *manager, const struct lease *lease,
+                              struct group **groups) {
+    struct claim claim = {
+        .caller = {.uid = lease->claimant,
+                   .gids = lease->gids,
+                   .n_gids = lease->n_gids,
+                   .unit = *lease->unit ? lease->unit : NULL},
+        .holder = {.uid = lease->holder},
+        .pidfd = -1,
+        .mode = lease->mode,
+        .lifetime = lease->lifetime,
+        .groups = groups,
+    };
+
+    if (lease->holder == lease->claimant)
+        claim.holder = claim.caller;
+    for (size_t i = 0; i < lease->n_groups && claim.n_groups < CLAIM_GROUPS_MAX; i++) {
+        struct group *group = model_group(&manager->model, lease->groups[i].id);
+        if (group && !lease->groups[i].lost)
+            groups[claim.n_groups++] = group;
+    }
+    return claim;
+}

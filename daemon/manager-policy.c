@@ -156,27 +156,9 @@ static void record_policy(struct manager *manager, bool ok, const char *text) {
 /* Members that the new policy would not give to the lease's claimant. */
 static bool lease_is_allowed(struct manager *manager, const struct lease *lease) {
     struct group *groups[CLAIM_GROUPS_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < lease->n_groups && n < ELEMENTS_OF(groups); i++) {
-        struct group *group = model_group(&manager->model, lease->groups[i].id);
-        if (group && !lease->groups[i].lost)
-            groups[n++] = group;
-    }
-    struct claim claim = {
-        .caller = {.uid = lease->claimant,
-                   .gids = lease->gids,
-                   .n_gids = lease->n_gids,
-                   .unit = *lease->unit ? lease->unit : NULL},
-        .holder = {.uid = lease->holder},
-        .mode = lease->mode,
-        .lifetime = lease->lifetime,
-        .groups = groups,
-        .n_groups = n,
-    };
-    if (lease->holder == lease->claimant)
-        claim.holder = claim.caller;
+    struct claim claim = manager_claim_of(manager, lease, groups);
     struct verdict_request request = manager_request(manager, &claim);
+
     return reason_outcome(verdict_first_reason(&request)) != OUTCOME_POLICY_DENIED;
 }
 

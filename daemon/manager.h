@@ -30,6 +30,8 @@ struct manager_listener {
     void (*publish)(void *userdata);
     void (*lease_added)(struct lease *lease, void *userdata);
     void (*lease_changed)(struct lease *lease, void *userdata);
+    /* It lives with something else; unit: what it lived with before, or "". */
+    void (*lease_lifetime_changed)(const struct lease *lease, const char *unit, void *userdata);
     void (*lease_revoking)(const struct lease *lease, uint64_t seconds, void *userdata);
     void (*lease_ended)(struct lease *lease, void *userdata);
     void (*conflict)(const struct group *group, const char *device, const char *driver,
@@ -244,6 +246,17 @@ void manager_record_denial(struct manager *manager, const struct claim *claim, e
 /* A lease as the claim asks for and the verdict allows; no one else's yet. NULL: out of memory. */
 struct lease *manager_make_lease(const struct claim *claim, const struct verdict *verdict);
 
+/* A claim for what the lease has, by its claimant; borrowed from the lease. groups: room for
+ * CLAIM_GROUPS_MAX. */
+struct claim manager_claim_of(const struct manager *manager, const struct lease *lease,
+                              struct group **groups);
+
+/* Gives the lease the lifetime of terms (with its pidfd, kept_pid, kept_start, kept_unit; and who asks for
+ * it) if the policy in force would allow it to the lease's claimant (manager-lifetime.c). OUTCOME_OK, or
+ * another outcome with refusal filled: then the lease is as it was. */
+enum outcome manager_set_lifetime(struct manager *manager, struct lease *lease, const struct claim *terms,
+                                  struct refusal *refusal);
+
 /* ---- nodes and fds of a lease (manager-access.c) */
 
 /* The next device of the lease's group that is still its own; *at begins as group->devices. NULL at
@@ -281,6 +294,9 @@ int lease_fds_add(struct lease_fds *fds, int fd, const char *format, ...) _print
  * For lifetime fd the fd of which every copy keeps the lease goes into fds. 0, -EUSERS: there are
  * KEEPERS_MAX. */
 int manager_keep(struct manager *manager, struct lease *lease, int pidfd, struct lease_fds *fds);
+/* The same for a lease that has another lifetime from now on: process with this pidfd, unit or persistent.
+ * What it lived with before does not end it any more. On failure that is as it was. */
+int manager_keep_instead(struct manager *manager, const struct lease *lease, unsigned before, int pidfd);
 void manager_stop_keeping(struct manager *manager, const struct lease *lease);
 /* Another copy of the fd that keeps the lease. */
 int manager_copy_keeper(struct manager *manager, const struct lease *lease, struct lease_fds *fds);

@@ -56,6 +56,7 @@ struct call {
     char *openers;          /* what was found; NULL before */
     struct call_switch *moving; /* by call_detach; NULL before */
     uint64_t deadline;      /* of a switch: µs, monotonic; 0 before */
+    uint64_t patient_until; /* of a claim that waits for others: µs, monotonic; 0 before */
     unsigned attempts;      /* of call_try_again */
     bool waits;
     bool due; /* what it waits for is there */

@@ -5,7 +5,11 @@
 
 #include "bus/question.h"
 #include "bus/switch.h"
+#include "util/clock.h"
 #include "util/string.h"
+
+/* Between two looks whether others are done. */
+#define OTHERS_SECONDS .2
 
 static int append_fds(sd_bus_message *reply, const struct lease_fds *fds) {
     int r = sd_bus_message_open_container(reply, 'a', "{sh}");
@@ -138,6 +142,19 @@ static int clean(struct call *call, const struct claim *claim) {
     return r < 0 ? r : CALL_WAITS;
 }
 
+/* Others are about to be done with the groups: option wait. What the call itself moves is no other's. */
+static int wait_for_others(struct call *call, const struct claim *claim, uint64_t seconds) {
+    struct verdict_request request = manager_request(call->bus->manager, claim);
+    uint64_t now = now_monotonic();
+
+    if (!seconds || call->moving || call->cleaning ||
+        reason_outcome(verdict_first_reason(&request)) != OUTCOME_BUSY)
+        return CALL_PROCEEDS;
+    if (!call->patient_until)
+        call->patient_until = now + seconds * 1000000;
+    return now < call->patient_until ? call_wait_seconds(call, OTHERS_SECONDS, false) : CALL_PROCEEDS;
+}
+
 int run_claim(struct call *call) {
     _cleanup_(question_done) struct question question = {0};
     _cleanup_(refusal_done) struct refusal refusal = {0};
@@ -149,6 +166,8 @@ int run_claim(struct call *call) {
         r = take_holder(call, &question);
     if (r == CALL_PROCEEDS)
         r = take_repeated(call, &question.claim);
+    if (r == CALL_PROCEEDS)
+        r = wait_for_others(call, &question.claim, question.options.wait);
     if (r == CALL_PROCEEDS && question.claim.detach)
         r = call_detach(call, &question.claim, 0);
     if (r == CALL_PROCEEDS)

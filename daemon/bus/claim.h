@@ -14,3 +14,6 @@ int run_revoke(struct call *call); /* revoke.c */
 
 /* Ends lease (NULL: there is none, which is answered) for its claimant or a privileged caller. */
 int call_release(struct call *call, struct lease *lease);
+/* Gives lease (NULL: there is none) the lifetime that the message asks for (lifetime.c). */
+int call_set_lifetime(struct call *call, struct lease *lease);
+int run_find_lease(struct call *call); /* lifetime.c */

@@ -119,28 +119,41 @@ static int method_release(sd_bus_message *message, void *userdata, sd_bus_error 
     return call_start(userdata, message, run_release);
 }
 
+static int run_set_lifetime(struct call *call) {
+    const char *path = sd_bus_message_get_path(call->message);
+
+    return call_set_lifetime(call, bus_find_lease(call->bus->manager, path));
+}
+
+static int method_set_lifetime(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+    return call_start(userdata, message, run_set_lifetime);
+}
+
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define INVALIDATES SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION
 #define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
 
 static const sd_bus_vtable lease_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
                             SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("SetLifetime", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+                            method_set_lifetime, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Id", "t", get_id, 0, CONSTANT),
     SD_BUS_PROPERTY("Groups", "ao", get_groups, 0, CHANGES),
     SD_BUS_PROPERTY("Uid", "u", get_uid, 0, CONSTANT),
     SD_BUS_PROPERTY("ClaimantUid", "u", get_claimant_uid, 0, CONSTANT),
-    SD_BUS_PROPERTY("Pid", "u", get_pid, 0, CONSTANT),
-    SD_BUS_PROPERTY("Unit", "s", get_unit, 0, CONSTANT),
+    SD_BUS_PROPERTY("Pid", "u", get_pid, 0, INVALIDATES),
+    SD_BUS_PROPERTY("Unit", "s", get_unit, 0, CHANGES),
     SD_BUS_PROPERTY("Sender", "s", get_sender, 0, CONSTANT),
     SD_BUS_PROPERTY("Mode", "s", get_mode, 0, CONSTANT),
     SD_BUS_PROPERTY("Interface", "s", get_interface, 0, CONSTANT),
-    SD_BUS_PROPERTY("Lifetime", "s", get_lifetime, 0, CONSTANT),
+    SD_BUS_PROPERTY("Lifetime", "s", get_lifetime, 0, CHANGES),
     SD_BUS_PROPERTY("Since", "t", get_since, 0, CONSTANT),
     SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
     SD_BUS_PROPERTY("Rule", "s", get_rule, 0, CONSTANT),
     SD_BUS_PROPERTY("Comment", "s", get_comment, 0, CONSTANT),
-    SD_BUS_PROPERTY("Openers", "as", get_openers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("Openers", "as", get_openers, 0, INVALIDATES),
     SD_BUS_PROPERTY("PolicyStale", "b", get_policy_stale, 0, CHANGES),
     SD_BUS_VTABLE_END,
 };

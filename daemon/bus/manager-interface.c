@@ -130,6 +130,7 @@ METHOD(find_group)
 METHOD(explain)
 METHOD(claim)
 METHOD(release)
+METHOD(find_lease)
 METHOD(revoke)
 METHOD(detach)
 METHOD(reattach)
@@ -193,6 +194,8 @@ static const sd_bus_vtable manager_vtable[] = {
                             method_explain, OPEN),
     SD_BUS_METHOD_WITH_ARGS("Claim", TARGETS_AND_OPTIONS,
                             SD_BUS_RESULT("o", lease, "a{sh}", fds), method_claim, OPEN),
+    SD_BUS_METHOD_WITH_ARGS("FindLease", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", lease), method_find_lease,
+                            OPEN),
     SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("o", lease), SD_BUS_NO_RESULT, method_release,
                             OPEN),
     SD_BUS_METHOD_WITH_ARGS("Detach", TARGETS_AND_OPTIONS, SD_BUS_NO_RESULT, method_detach,

@@ -162,14 +162,25 @@ static int set_unbind(void *data, const union option_value *value, struct refusa
     return OUTCOME_OK;
 }
 
+static int check_wait(const union option_value *value, struct refusal *refusal) {
+    if (value->large <= OPTION_WAIT_MAX)
+        return OUTCOME_OK;
+    return refuse(refusal, OUTCOME_INVALID_OPTION, "Option wait is a number of seconds from 0 to %d.",
+                  OPTION_WAIT_MAX);
+}
+
+static int set_claim_wait(void *data, const union option_value *value, struct refusal *refusal) {
+    struct claim_options *options = data;
+
+    options->wait = value->large;
+    return check_wait(value, refusal);
+}
+
 static int set_wait(void *data, const union option_value *value, struct refusal *refusal) {
     struct switch_options *options = data;
 
-    if (value->large > OPTION_WAIT_MAX)
-        return refuse(refusal, OUTCOME_INVALID_OPTION,
-                      "Option wait is a number of seconds from 0 to %d.", OPTION_WAIT_MAX);
     options->wait = value->large;
-    return OUTCOME_OK;
+    return check_wait(value, refusal);
 }
 
 static int set_unreset(void *data, const union option_value *value, struct refusal *refusal) {
@@ -199,13 +210,23 @@ static const struct option claim_options[] = {
     {"comment", 's', set_comment},     {"container", 'b', set_container},
     {"detach", 'b', set_detach},       {"reattach", 'b', set_reattach},
     {"pid", 'u', set_pid},             {"pidfd", 'h', set_pidfd},
-    {"unit", 's', set_unit},
+    {"unit", 's', set_unit},           {"wait", 't', set_claim_wait},
 };
 
 static const struct option_table claim_table = {
     claim_options, ELEMENTS_OF(claim_options),
-    "mode, interface, lifetime, ttl, uid, key, comment, container, detach, reattach, pid, pidfd and "
-    "unit"};
+    "mode, interface, lifetime, ttl, uid, key, comment, container, detach, reattach, pid, pidfd, unit "
+    "and wait"};
+
+static const struct option lifetime_options[] = {
+    {"lifetime", 's', set_lifetime},
+    {"pid", 'u', set_pid},
+    {"pidfd", 'h', set_pidfd},
+    {"unit", 's', set_unit},
+};
+
+static const struct option_table lifetime_table = {
+    lifetime_options, ELEMENTS_OF(lifetime_options), "lifetime, pid, pidfd and unit"};
 
 static const struct option revoke_options[] = {
     {"timeout", 't', set_timeout},
@@ -344,6 +365,29 @@ int claim_options_read(sd_bus_message *message, struct claim_options *ret,
         r = check_mode(&options, refusal);
     if (options.container)
         options.interface = LEASE_INTERFACE_GROUP;
+    if (r == OUTCOME_OK)
+        *ret = options;
+    return r;
+}
+
+/* What needs the caller's connection, or an fd that only an answer to Claim could pass, is no choice. */
+static enum outcome check_new_lifetime(const struct claim_options *options, struct refusal *refusal) {
+    if (options->lifetime == POLICY_LIFETIME_PROCESS || options->lifetime == POLICY_LIFETIME_UNIT ||
+        options->lifetime == POLICY_LIFETIME_PERSISTENT)
+        return OUTCOME_OK;
+    return refuse(refusal, OUTCOME_INVALID_OPTION,
+                  "Option lifetime is needed: a lease that is there can be given \"process\", \"unit\" or "
+                  "\"persistent\".");
+}
+
+int lifetime_options_read(sd_bus_message *message, struct claim_options *ret, struct refusal *refusal) {
+    struct claim_options options = {.mode = POLICY_MODE_PATH, .pidfd = -1};
+    int r = read_options(message, &lifetime_table, &options, refusal);
+
+    if (r == OUTCOME_OK)
+        r = (int)check_new_lifetime(&options, refusal);
+    if (r == OUTCOME_OK)
+        r = check_lifetime(&options, refusal);
     if (r == OUTCOME_OK)
         *ret = options;
     return r;

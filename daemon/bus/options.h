@@ -25,6 +25,7 @@ struct claim_options {
     pid_t pid;                 /* 0 without */
     int pidfd;                 /* -1 without; borrowed from the message */
     const char *unit;          /* NULL without; borrowed from the message */
+    uint64_t wait;             /* seconds that groups are waited for which are Busy; 0 without */
 };
 
 /* The options of Revoke. */
@@ -35,9 +36,9 @@ struct revoke_options {
     bool unbind;
 };
 
-/* The options of Detach, Reattach and their plans. */
 #define OPTION_WAIT_MAX 3600
 
+/* The options of Detach, Reattach and their plans. */
 struct switch_options {
     uint64_t wait; /* seconds; 0 without */
     bool unreset;  /* reattach_unreset */
@@ -47,6 +48,8 @@ struct switch_options {
  * errno for a message that can not be read. */
 int claim_options_read(sd_bus_message *message, struct claim_options *ret,
                        struct refusal *refusal);
+/* Those of SetLifetime: lifetime, pid, pidfd and unit. */
+int lifetime_options_read(sd_bus_message *message, struct claim_options *ret, struct refusal *refusal);
 int switch_options_read(sd_bus_message *message, struct switch_options *ret,
                         struct refusal *refusal);
 int revoke_options_read(sd_bus_message *message, struct revoke_options *ret,

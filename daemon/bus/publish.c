@@ -211,9 +211,7 @@ static bool any_lives_with(const struct manager *manager, const char *unit) {
     return false;
 }
 
-void bus_watch_unit_of(struct bus *bus, const struct lease *lease) {
-    const char *unit = lease->kept_unit ?: "";
-
+static void watch_unit(struct bus *bus, const char *unit) {
     if (!*unit || !bus->connection)
         return;
     if (!any_lives_with(bus->manager, unit)) {
@@ -223,6 +221,10 @@ void bus_watch_unit_of(struct bus *bus, const struct lease *lease) {
     int r = units_watch(bus, unit, unit_is_over);
     if (r < 0)
         log_message(LOG_ERR, "Unit %s can not be watched: %s.", unit, strerror(-r));
+}
+
+void bus_watch_unit_of(struct bus *bus, const struct lease *lease) {
+    watch_unit(bus, lease->kept_unit ?: "");
 }
 
 static int append_group_numbers(sd_bus_message *signal, const struct lease *lease) {
@@ -278,6 +280,16 @@ static void lease_changed(struct lease *lease, void *userdata) {
     calls_lease_changed(bus, lease->id);
 }
 
+static void lease_lifetime_changed(const struct lease *lease, const char *unit, void *userdata) {
+    struct bus *bus = userdata;
+    char path[BUS_PATH_MAX];
+    struct names names = {.list = {(char *)"Lifetime", (char *)"Unit", (char *)"Pid"}, .n = 3};
+
+    emit_changes(bus, bus_lease_path(lease->id, path), BUS_LEASE_INTERFACE, &names);
+    bus_watch_unit_of(bus, lease);
+    watch_unit(bus, unit);
+}
+
 static void lease_revoking(const struct lease *lease, uint64_t seconds, void *userdata) {
     char path[BUS_PATH_MAX];
 
@@ -327,6 +339,7 @@ const struct manager_listener bus_listener = {
     .load_module = load_module,
     .lease_added = lease_added,
     .lease_changed = lease_changed,
+    .lease_lifetime_changed = lease_lifetime_changed,
     .lease_revoking = lease_revoking,
     .lease_ended = lease_ended,
     .conflict = conflict,

@@ -22,6 +22,7 @@ enum audit_kind {
     AUDIT_POLICY_REJECTED,
     AUDIT_FOREIGN,
     AUDIT_RECOVERED,
+    AUDIT_LIFETIME,
     AUDIT_KIND_MAX,
 };
 

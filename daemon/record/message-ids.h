@@ -22,4 +22,5 @@
     X(AUDIT_POLICY_LOADED, "policy-loaded", LOG_NOTICE, "1c0fa763762b48bcb5651a83bcdf8bfe")        \
     X(AUDIT_POLICY_REJECTED, "policy-rejected", LOG_ERR, "3ef59a88db0349d687d5474e6374b3bb")       \
     X(AUDIT_FOREIGN, "foreign", LOG_WARNING, "c4cbe3924bd944ecade90c1864c39800")                   \
-    X(AUDIT_RECOVERED, "recovered", LOG_NOTICE, "fc493612f2774f4686e6b246d53d4802")
+    X(AUDIT_RECOVERED, "recovered", LOG_NOTICE, "fc493612f2774f4686e6b246d53d4802")                \
+    X(AUDIT_LIFETIME, "lifetime", LOG_NOTICE, "1c21903dda7a4e07b7bb06d854c4d895")

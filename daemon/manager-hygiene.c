@@ -86,8 +86,7 @@ static bool is_reset_by_vfio(const struct manager *manager, const struct device 
     return device_is_reset_by(device, device->driver ?: platform ? "vfio-platform" : "vfio-amba", &demands);
 }
 
-/* vfio-pci enables a device while it is open. */
-static bool is_enabled(const struct manager *manager, const struct device *device) {
+bool manager_is_enabled(const struct manager *manager, const struct device *device) {
     char path[PATH_MAX], text[16];
 
     if ((size_t)snprintf(path, sizeof(path), "%s/enable", device->path) >= sizeof(path))
@@ -101,7 +100,7 @@ static void sample_group(struct manager *manager, struct lease_group *group) {
     if (group->opened || group->lost || !known)
         return;
     for (const struct device *member = known->members; member; member = member->next_member)
-        if (member->role == ROLE_USER && is_enabled(manager, member))
+        if (member->role == ROLE_USER && manager_is_enabled(manager, member))
             group->opened = true;
 }
 

@@ -194,25 +194,6 @@ void manager_check_iommu_node(struct manager *manager) {
     }
 }
 
-/* Userspace has the group, but nobody was granted it. */
-static void watch_unleased(struct manager *manager, struct group *group) {
-    if (!group->open || group->foreign_reported)
-        return;
-    group->foreign_reported = true;
-    _cleanup_(freep) char *text = string_format(
-        "Group %u was opened by a process that did not get it from dmaownd%s.", group->id,
-        group->was_leased ? ", perhaps a former holder" : "");
-    audit_write(manager->audit, &(struct audit_event){.kind = AUDIT_FOREIGN,
-                                                      .message = text,
-                                                      .groups = &group->id,
-                                                      .n_groups = 1,
-                                                      .uid = AUDIT_UID_NONE,
-                                                      .claimant_uid = AUDIT_UID_NONE,
-                                                      .reason = "open-elsewhere"});
-    if (group->was_leased && manager->listener)
-        manager->listener->conflict(group, "", "", text ?: "", manager->listener_data);
-}
-
 /* The group is gone, and with it the part of the lease that it was. */
 static void watch_removed(struct manager *manager, struct group *group) {
     struct lease *lease = group->lease;
@@ -291,7 +272,7 @@ void manager_settle(struct manager *manager) {
         if (group->lease)
             watch_leased(manager, group);
         else
-            watch_unleased(manager, group);
+            manager_report_foreign(manager, group);
     }
     settle_guard(manager);
     settle_reserve(manager);

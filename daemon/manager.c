@@ -61,6 +61,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
             model_touch_group(&manager->model, group); /* it may have been left as it was */
         group->repairs = 0;
     }
+    manager_look_for_foreign(manager);
     manager->tick_passed = manager_refresh_members(manager) >= 0;
     manager_check_iommu_node(manager);
     /* Where it shows by a device that uses it, a driver may have come since. */

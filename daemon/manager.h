@@ -154,6 +154,15 @@ void manager_check_iommu_node(struct manager *manager);
 /* A driver that the kernel said it bound: recorded even if it is gone when sysfs is read. */
 void manager_note_bind(struct manager *manager, struct device *device, const char *driver);
 
+/* ---- users without a lease (manager-foreign.c) */
+
+/* Records that userspace has the group, and that nobody was granted it; each time it was opened once. */
+void manager_report_foreign(struct manager *manager, struct group *group);
+/* Finds those who opened a copy of a node. manager_settle reports them. */
+void manager_look_for_foreign(struct manager *manager);
+/* vfio-pci has a device enabled while it is open (manager-hygiene.c). */
+bool manager_is_enabled(const struct manager *manager, const struct device *device);
+
 /* ---- leases (manager-leases.c) */
 
 #define CLAIM_GROUPS_MAX 64

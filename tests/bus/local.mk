@@ -40,6 +40,7 @@ BUS_TESTS = \
 	%D%/devicetree-detach.sh \
 	%D%/devicetree.sh \
 	%D%/fd.sh \
+	%D%/foreign.sh \
 	%D%/full-disk.sh \
 	%D%/guard.sh \
 	%D%/hygiene.sh \

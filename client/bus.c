@@ -102,15 +102,20 @@ enum exit_status call_send(struct client *client, sd_bus_message *call,
     return call_send_late(client, call, 0, ret_reply);
 }
 
-enum exit_status call_send_late(struct client *client, sd_bus_message *call, uint64_t seconds,
-                                sd_bus_message **ret_reply) {
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+uint64_t call_timeout(uint64_t seconds) {
     uint64_t timeout;
 
     if (__builtin_mul_overflow(seconds, UINT64_C(1000000), &timeout) ||
         __builtin_add_overflow(timeout, CALL_TIMEOUT_USEC, &timeout))
-        timeout = UINT64_MAX;
-    int r = sd_bus_call(client->bus, call, timeout, &error, ret_reply);
+        return UINT64_MAX;
+    return timeout;
+}
+
+enum exit_status call_send_late(struct client *client, sd_bus_message *call, uint64_t seconds,
+                                sd_bus_message **ret_reply) {
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = sd_bus_call(client->bus, call, call_timeout(seconds), &error, ret_reply);
+
     return r < 0 ? client_fail_call(client, &error, r) : STATUS_DONE;
 }
 

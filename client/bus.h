@@ -34,6 +34,8 @@ enum exit_status call_new(struct client *client, const char *method, bool privil
                           sd_bus_message **ret);
 /* Sends, waits; ret_reply may be NULL. */
 enum exit_status call_send(struct client *client, sd_bus_message *call, sd_bus_message **ret_reply);
+/* How long to wait for the answer to a call that the daemon may take so many seconds longer for, in µs. */
+uint64_t call_timeout(uint64_t seconds);
 /* The same for a call that the daemon may take so many seconds longer for, on purpose. */
 enum exit_status call_send_late(struct client *client, sd_bus_message *call, uint64_t seconds,
                                 sd_bus_message **ret_reply);

@@ -42,6 +42,12 @@ bool call_options_say(const struct call_options *options, const char *name, cons
     return option && option->type == 's' && strcmp(option->text, text) == 0;
 }
 
+uint64_t call_options_wait(const struct call_options *options) {
+    const struct call_option *wait = call_options_find(options, "wait");
+
+    return wait && wait->type == 't' ? wait->number : 0;
+}
+
 static int boolean_parse(const char *text, uint64_t *ret) {
     bool yes = strcmp(text, "yes") == 0 || strcmp(text, "true") == 0;
     bool no = strcmp(text, "no") == 0 || strcmp(text, "false") == 0;

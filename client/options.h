@@ -19,8 +19,9 @@
         {"option", 'o', "NAME=VALUE", "any option of the call, or NAME:TYPE=VALUE"}
 
 /* For verbs that make a lease. */
-#define REATTACH_OPTION                                                                            \
-    {"reattach", 'r', NULL, "give them back when the lease has ended"}
+#define LEASE_OPTIONS                                                                              \
+    {"reattach", 'r', NULL, "give them back when the lease has ended"},                            \
+        {"wait", 'w', "TIME", "wait for groups that drain or are switched"}
 
 /* For verbs that leave the lifetime to the caller. */
 #define LIFETIME_OPTIONS                                                                           \
@@ -54,6 +55,8 @@ const char *call_options_lifetime(const struct arguments *arguments);
 bool call_options_say(const struct call_options *options, const char *name, const char *text);
 /* The option, or NULL if it was not given. */
 const struct call_option *call_options_find(const struct call_options *options, const char *name);
+/* Seconds that the call was told to wait; it may answer so much later. */
+uint64_t call_options_wait(const struct call_options *options);
 /* Adds the holder. */
 enum exit_status call_options_set_uid(const struct client *client, struct call_options *options,
                                       uid_t uid);

@@ -149,7 +149,7 @@ static enum exit_status hold_start(struct hold *hold, const struct arguments *ar
                                    "arg0='" DAEMON_NAME "'",
                                    on_owner_changed, NULL, hold);
     if (r >= 0)
-        r = sd_bus_call_async(bus, NULL, call, on_granted, hold, 0);
+        r = sd_bus_call_async(bus, NULL, call, on_granted, hold, call_timeout(call_options_wait(options)));
     return r < 0 ? client_fail_call(hold->client, NULL, r) : STATUS_DONE;
 }
 
@@ -228,7 +228,7 @@ static enum exit_status hold_run(struct client *client, const struct arguments *
 
 static const struct verb_option hold_options[] = {
     CLAIM_OPTIONS,
-    REATTACH_OPTION,
+    LEASE_OPTIONS,
     {"uid", 'u', "USER", "who gets access, if a rule delegates to that user"},
     {NULL},
 };

@@ -109,7 +109,7 @@ static enum exit_status run_claim(struct client *client, const struct arguments 
     enum exit_status status = claim_call_new(client, arguments, options, &call);
 
     if (status == STATUS_DONE)
-        status = call_send(client, call, &reply);
+        status = call_send_late(client, call, call_options_wait(options), &reply);
     if (status != STATUS_DONE)
         return status;
     int r = sd_bus_message_read(reply, "o", &path);
@@ -158,7 +158,7 @@ static enum exit_status run_run(struct client *client, const struct arguments *a
 
 static const struct verb_option run_options[] = {
     CLAIM_OPTIONS,
-    REATTACH_OPTION,
+    LEASE_OPTIONS,
     {"user", 'u', "USER", "run as this user, who also gets access"},
     {NULL},
 };

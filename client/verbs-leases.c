@@ -43,7 +43,7 @@ static enum exit_status claim_run(struct client *client, const struct arguments 
     if (status == STATUS_DONE)
         status = claim_call_new(client, arguments, &options, &call);
     if (status == STATUS_DONE)
-        status = call_send(client, call, &reply);
+        status = call_send_late(client, call, call_options_wait(&options), &reply);
     if (status != STATUS_DONE)
         return status;
     int r = sd_bus_message_read(reply, "o", &path);
@@ -53,7 +53,7 @@ static enum exit_status claim_run(struct client *client, const struct arguments 
 static const struct verb_option claim_options[] = {
     LIFETIME_OPTIONS,
     CLAIM_OPTIONS,
-    REATTACH_OPTION,
+    LEASE_OPTIONS,
     {"uid", 'u', "USER", "who gets access, if a rule delegates to that user"},
     {NULL},
 };

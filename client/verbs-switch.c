@@ -57,8 +57,7 @@ static enum exit_status switch_run(struct client *client, const struct arguments
         status = call_options_append(client, arguments, &options, call);
     if (status != STATUS_DONE)
         return status;
-    const struct call_option *wait = call_options_find(&options, "wait");
-    status = call_send_late(client, call, wait ? wait->number : 0, &reply);
+    status = call_send_late(client, call, call_options_wait(&options), &reply);
     return status == STATUS_DONE && plan ? plan_read(client, reply) : status;
 }
 

@@ -63,6 +63,17 @@ static char *draining_text(const struct lease *lease, const struct verdict_reque
                          subject, lease->holder, openers && *openers ? openers : "somebody");
 }
 
+/* Many users share one uid (libvirt's, root): what each calls its lease tells them apart. */
+static char *leased_text(const struct lease *lease, const struct verdict_request *request,
+                         const char *subject) {
+    const char *comment = lease_is_visible_to(lease, request->caller.uid) ? lease->comment : "";
+    bool said = comment && *comment;
+
+    return string_format("%s is owned by uid %u (lease %llu%s%s%s); it is free when that lease ends.", subject,
+                         lease->holder, (unsigned long long)lease->id, said ? ", \"" : "", said ? comment : "",
+                         said ? "\"" : "");
+}
+
 static char *owner_text(const struct finding *finding, const struct verdict_request *request,
                         const char *subject) {
     const struct lease *lease = finding->group ? finding->group->lease : NULL;
@@ -75,8 +86,7 @@ static char *owner_text(const struct finding *finding, const struct verdict_requ
     case REASON_DRAINING:
         return draining_text(lease, request, subject);
     case REASON_LEASED:
-        return string_format("%s is owned by uid %u (lease %llu); it is free when that lease ends.",
-                             subject, lease->holder, (unsigned long long)lease->id);
+        return leased_text(lease, request, subject);
     default:
         return string_format("%s is open in a process that did not get it from dmaownd; close "
                              "that first (lsof /dev/vfio/%u).",

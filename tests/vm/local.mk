@@ -19,10 +19,13 @@ EXTRA_DIST += \
 	%D%/modules/stubborn.c \
 	%D%/prepare \
 	%D%/run \
+	%D%/guest-callers.sh \
 	%D%/guest-lib.sh \
 	%D%/guest-switch.sh \
 	%D%/guest-tree.sh \
 	%D%/guest/configure \
+	%D%/guest/init \
+	%D%/guest/keep-callers \
 	%D%/guest/merge-install \
 	%D%/guest/runner \
 	%D%/guest/qemu-exit.c \
@@ -32,6 +35,7 @@ EXTRA_DIST += \
 	%D%/guest/edu-dma/fds.c \
 	%D%/guest/edu-dma/fds.h \
 	%D%/guest/edu-dma/main.c \
+	%D%/topology/callers.args \
 	%D%/topology/groups.args \
 	%D%/topology/nvme.args \
 	%D%/topology/smmuv2.args \
@@ -40,6 +44,7 @@ EXTRA_DIST += \
 	%D%/topology/switch.args \
 	%D%/demo.sh \
 	%D%/scenario-bus.sh \
+	%D%/scenario-callers.sh \
 	%D%/scenario-cdev.sh \
 	%D%/scenario-claim.sh \
 	%D%/scenario-client.sh \

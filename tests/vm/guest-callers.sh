@@ -125,5 +125,6 @@ container_pid() { podman inspect --format '{{.State.Pid}}' "$1"; }
 testpmd=(dpdk-testpmd --no-huge --no-shconf -m 64 --no-telemetry --lcores '(0,1)@0')
 # The same behind the EAL's options, which end with --.
 testpmd_small=(--total-num-mbufs=2048 --port-topology=chained --stats-period=1)
-# What is shared with a device is locked in memory, and a user may lock 8 MiB.
-with_memory() { prlimit --memlock=$((256 << 20)) -- "$@"; }
+# What is shared with a device is locked in memory, and a user may lock 8 MiB. (No function: behind `hold`
+# it would be a shell that let_go ends, not the program.)
+with_memory=(prlimit --memlock=$((256 << 20)) --)

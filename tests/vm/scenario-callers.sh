@@ -27,11 +27,12 @@ is "a container runs" "$(container small /tmp/rootfs --rm -- /bin/sh -c 'echo in
 bind_driver "$lent0" vfio-pci
 ip link set "$(interface_of "$kept0")" up
 chown alice "/dev/vfio/$(group_of "$lent0")"
-hold testpmd with_memory setpriv --reuid alice --regid alice --init-groups -- "${testpmd[@]}" \
+hold testpmd "${with_memory[@]}" setpriv --reuid alice --regid alice --init-groups -- "${testpmd[@]}" \
     -a "$lent0" -- "${testpmd_small[@]}" --forward-mode=txonly --eth-peer=0,52:54:00:00:12:00
 arrives() { [ "$(packets_of "$kept0" rx_packets)" -gt 1000 ]; }
 check "what DPDK sends arrives" wait_for 30 arrives
 let_go testpmd
+check "it ends when it is told to" is_gone "${held_pid[testpmd]}"
 like "DPDK 22.11 has counted it" "$(grep -m 1 'TX-packets: [1-9]' /tmp/hold.testpmd)" "*TX-packets: *"
 release_driver "$lent0"
 finish

@@ -29,6 +29,8 @@ dmaownctl_LDADD = $(client_libraries)
 
 dist_bashcompletion_DATA = %D%/completion/dmaownctl
 
+include client/libvirt/local.mk
+
 # Tests.
 client_test_scripts = \
 	tests/unit/test-client-audit.sh tests/unit/test-client-documents.sh tests/unit/test-client-hold.sh \

@@ -3,7 +3,7 @@
 # replay.c stands in for libFuzzer, so that every corpus is run by make check.
 EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/devicetree.dict %D%/lines.dict %D%/policy.dict %D%/sysfs.dict
 fuzz_targets = \
-	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch \
+	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-domain %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch \
 	%D%/fuzz-sysfs %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_bus_SOURCES = \
@@ -17,6 +17,9 @@ tests_fuzz_fuzz_devicetree_SOURCES = %D%/fuzz-devicetree.c
 tests_fuzz_fuzz_devicetree_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a daemon/libutil.a \
 	$(FDT_LIBS)
 tests_fuzz_fuzz_devicetree_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_domain_SOURCES = %D%/fuzz-domain.c
+tests_fuzz_fuzz_domain_LDADD = $(libvirt_hook_libraries)
+tests_fuzz_fuzz_domain_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_lines_SOURCES = %D%/fuzz-lines.c
 tests_fuzz_fuzz_lines_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
@@ -44,6 +47,7 @@ tests_fuzz_fuzz_topology_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 if !ENABLE_FUZZER
 tests_fuzz_fuzz_bus_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_devicetree_SOURCES += %D%/replay.c
+tests_fuzz_fuzz_domain_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_lines_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_topology_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_state_SOURCES += %D%/replay.c

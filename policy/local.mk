@@ -13,7 +13,8 @@ dist_policydata_DATA = %D%/policy.schema.json
 policyexamplesdir = $(datadir)/dmaownd/examples
 dist_policyexamples_DATA = \
 	%D%/examples/display-complex.json %D%/examples/dpdk-nic.json \
-	%D%/examples/gpu-vm-runner.json %D%/examples/soc-ethernet.json \
+	%D%/examples/gpu-vm-runner.json %D%/examples/libvirt.json \
+	%D%/examples/soc-ethernet.json \
 	%D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
 
 # The default denies everything. What an administrator wrote is never replaced.

@@ -98,7 +98,8 @@ static int read_part(const xmlNode *address, size_t i, const char *what, uint32_
     if (!text && !pci_parts[i].needed)
         return 0;
     if (!text)
-        return refuse(ret_problem, "The PCI address of a host device (<%s>) has no %s.", what, pci_parts[i].name);
+        return refuse(ret_problem, "The PCI address of a host device (<%s>) has no %s.", what,
+                      pci_parts[i].name);
     if ((parse_hex32(text, ret) < 0 && parse_u32(text, ret) < 0) || *ret > pci_parts[i].max)
         return refuse(ret_problem,
                       "In the PCI address of a host device (<%s>), '" SHOWN "' is no %s: that is a number up "
@@ -111,8 +112,8 @@ static int add_target(struct domain *domain, const char *target, char **ret_prob
     if (strings_contain(domain->targets, target))
         return 0;
     if (strings_length(domain->targets) == DOMAIN_TARGETS_MAX)
-        return refuse(ret_problem, "The domain has more than %d host devices, the most that dmaownd grants "
-                                   "together.",
+        return refuse(ret_problem,
+                      "The domain has more than %d host devices, the most that dmaownd grants together.",
                       DOMAIN_TARGETS_MAX);
     return strings_append(&domain->targets, target);
 }
@@ -300,13 +301,16 @@ static int refuse_document(xmlParserCtxtPtr parser, bool doctype, char **ret_pro
     const xmlError *error = xmlCtxtGetLastError(parser);
 
     if (doctype)
-        return refuse(ret_problem, "The XML of the domain has a document type declaration, which libvirt does "
-                                   "not write.");
+        return refuse(ret_problem, "The XML of the domain has a document type declaration, which libvirt "
+                                   "does not write.");
     if (error && error->code == XML_ERR_NO_MEMORY)
         return -ENOMEM;
     const char *message = error && error->message ? error->message : "it is no XML";
-    return refuse(ret_problem, "The XML of the domain cannot be read: line %d: %.*s.", error ? error->line : 1,
-                  (int)(strcspn(message, "\n") < 100 ? strcspn(message, "\n") : 100), message);
+    _cleanup_(freep) char *first_line = strndup(message, strcspn(message, "\n"));
+    if (!first_line)
+        return -ENOMEM;
+    return refuse(ret_problem, "The XML of the domain cannot be read: line %d: " SHOWN ".",
+                  error ? error->line : 1, first_line);
 }
 
 int domain_parse(const char *xml, size_t size, struct domain *ret, char **ret_problem) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libvirt runs this before it starts a domain, when that runs, when libvirt comes back to one that runs, and
- * when one has ended: see dmaownd-libvirt-hook(8). It must not ask libvirt for anything, which waits for it. */
+/* libvirt runs this before it starts a domain, when that runs, when libvirt itself comes back to one that
+ * runs, and when one has ended: see dmaownd-libvirt-hook(8). It must not ask libvirt for anything, which
+ * waits for it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -112,7 +113,9 @@ static int find_holder(struct hook *hook, uid_t *ret) {
     r = qemu_user_find(user, ret);
     if (r == -ENOMEM)
         return r;
-    return r < 0 ? refuse(hook, "QEMU is to run as '%.100s', and there is no such user.", user ? user : "") : 0;
+    if (r < 0)
+        return refuse(hook, "QEMU is to run as '%.100s', and there is no such user.", user ? user : "");
+    return 0;
 }
 
 static int open_libvirt(struct hook *hook, int *ret_pidfd) {
@@ -262,8 +265,8 @@ int main(int argc, char **argv) {
     _cleanup_(hook_clear) struct hook hook = {0};
 
     if (argc < 4) {
-        fprintf(stderr, "dmaownd: This is a hook of libvirt, which runs it with NAME OPERATION begin|end - and "
-                        "the XML of a domain: see dmaownd-libvirt-hook(8).\n");
+        fprintf(stderr, "dmaownd: This is a hook of libvirt, which runs it with NAME OPERATION begin|end - "
+                        "and the XML of a domain: see dmaownd-libvirt-hook(8).\n");
         return 2;
     }
     const struct operation *operation = find_operation(argv[2], argv[3]);

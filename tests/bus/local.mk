@@ -48,6 +48,7 @@ BUS_TESTS = \
 	%D%/journal.sh \
 	%D%/key.sh \
 	%D%/kill.sh \
+	%D%/libvirt-hook.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \
 	%D%/lifetimes.sh \

@@ -18,7 +18,9 @@
 #define SOURCE(bus, slot, function) "<source>" ADDRESS(bus, slot, function) "</source>"
 #define HOSTDEV(inside) "<hostdev mode='subsystem' type='pci' managed='yes'>" inside "</hostdev>"
 /* Where the guest sees it, which is of no concern. */
-#define GUEST "<alias name='hostdev0'/><address type='pci' domain='0x0000' bus='0x09' slot='0x00' function='0x0'/>"
+#define GUEST                                                                                      \
+    "<alias name='hostdev0'/>"                                                                     \
+    "<address type='pci' domain='0x0000' bus='0x09' slot='0x00' function='0x0'/>"
 #define MDEV "c2177883-F1BB-47f0-914d-32a22e3a8804"
 
 static struct domain domain;
@@ -64,7 +66,7 @@ START_TEST(test_plain) {
     ck_assert_str_eq(domain.name, "vm");
     ck_assert_str_eq(domain.uuid, UUID);
     ck_assert_ptr_null(domain.user);
-    expect_targets(DOMAIN("<emulator>/usr/bin/qemu</emulator><disk type='file'><source file='/a'/></disk>"), "");
+    expect_targets(DOMAIN("<emulator>/bin/qemu</emulator><disk type='file'><source file='/a'/></disk>"), "");
 }
 END_TEST
 
@@ -205,8 +207,8 @@ static char *many(unsigned n) {
     _cleanup_(freep) char *list = strdup("");
 
     for (unsigned i = 0; i < n; i++) {
-        char *longer = string_format("%s" HOSTDEV("<source><address bus='%u' slot='%u' function='%u'/></source>"),
-                                     list, i / 256, i / 8 % 32, i % 8);
+        char *longer = string_format("%s" HOSTDEV(SOURCE("%u", "%u", "%u")), list, i / 256, i / 8 % 32,
+                                     i % 8);
         free(list);
         list = longer;
         ck_assert_ptr_nonnull(list);
@@ -321,8 +323,7 @@ START_TEST(test_comment_cut) {
 END_TEST
 
 START_TEST(test_key) {
-    ck_assert_int_eq(parse("<domain><name>a</name><uuid>5B2F9C1E-8A47-4F0D-9A6B-3C1D2E4F5A6B</uuid></domain>"), 0);
-    _cleanup_(freep) char *key = domain_key(&domain);
+    _cleanup_(freep) char *comment = comment_of("a"), *key = domain_key(&domain);
     ck_assert_str_eq(key, "libvirt:" UUID);
 }
 END_TEST

@@ -145,6 +145,33 @@ START_TEST(test_display_complex) {
 }
 END_TEST
 
+START_TEST(test_libvirt) {
+    const struct policy_device nic = pci("0000:00:05.0", "devices/a", 0x8086, 0x10d3, 0x020000);
+    const struct policy_device management = pci("0000:00:03.0", "devices/b", 0x8086, 0x10d3,
+                                                0x020000);
+    const struct policy_device disk = pci("0000:01:00.0", "devices/c", 0x1b36, 0x0010, 0x010802);
+    const struct policy_device gpu = pci("0000:02:00.0", "devices/d", 0x10de, 0x2204, 0x030000);
+    const struct policy_subject qemu = { .uid = 64055 };
+    struct policy_subject libvirt = { .uid = 0, .unit = "libvirtd.service" };
+
+    load("examples/libvirt.json");
+    ck_assert_str_eq(decide(&nic, &libvirt), "guest-nics");
+    ck_assert_str_eq(decide(&disk, &libvirt), "guest-disks");
+    ck_assert_str_eq(decide(&management, &libvirt), "management-nic");
+    ck_assert_str_eq(decide(&gpu, &libvirt), "none");
+    libvirt.unit = "virtqemud.service";
+    ck_assert_str_eq(decide(&nic, &libvirt), "guest-nics");
+    ck_assert_str_eq(decide(&nic, &root), "none");
+    ck_assert_str_eq(decide(&nic, &alice), "none");
+    const struct policy_rule *rule = policy_decide(policy, &nic, &libvirt);
+    ck_assert(rule->detach && policy_rule_delegates(rule, 64055) && !policy_rule_delegates(rule, 0));
+    ck_assert_ptr_null(policy_denies_holder(policy, &nic, &qemu, rule));
+    ck_assert_str_eq(rule->vfio_driver, "vfio-pci");
+    ck_assert_uint_eq(rule->lifetimes, POLICY_LIFETIME_PROCESS);
+    ck_assert_uint_eq(rule->modes, POLICY_MODE_PATH);
+}
+END_TEST
+
 /* Which rule keeps the device from the host. */
 static const char *reserves(const struct policy_device *device) {
     const struct policy_rule *rule = policy_reserves(policy, device);
@@ -192,6 +219,7 @@ int main(void) {
     tcase_add_test(all, test_default);
     tcase_add_test(all, test_dpdk_nic);
     tcase_add_test(all, test_gpu_vm_runner);
+    tcase_add_test(all, test_libvirt);
     tcase_add_test(all, test_soc_ethernet);
     tcase_add_test(all, test_display_complex);
     tcase_add_test(all, test_sriov_vfs);

@@ -12,10 +12,9 @@ policydatadir = $(datadir)/dmaownd
 dist_policydata_DATA = %D%/policy.schema.json
 policyexamplesdir = $(datadir)/dmaownd/examples
 dist_policyexamples_DATA = \
-	%D%/examples/display-complex.json %D%/examples/dpdk-nic.json \
-	%D%/examples/gpu-vm-runner.json %D%/examples/libvirt.json \
-	%D%/examples/soc-ethernet.json \
-	%D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
+	%D%/examples/containers.json %D%/examples/display-complex.json \
+	%D%/examples/dpdk-nic.json %D%/examples/gpu-vm-runner.json %D%/examples/libvirt.json \
+	%D%/examples/soc-ethernet.json %D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
 
 # The default denies everything. What an administrator wrote is never replaced.
 EXTRA_DIST += %D%/default.json

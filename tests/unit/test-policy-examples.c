@@ -72,6 +72,24 @@ START_TEST(test_dpdk_nic) {
 }
 END_TEST
 
+START_TEST(test_containers) {
+    const struct policy_device nic = pci("0000:00:05.0", "devices/a", 0x8086, 0x10d3, 0x020000);
+    const struct policy_device own = pci("0000:00:03.0", "devices/b", 0x8086, 0x10d3, 0x020000);
+    const struct policy_device audio = pci("0000:00:06.0", "devices/c", 0x8086, 0x10d3, 0x040300);
+    const struct policy_subject hook = { .uid = 0, .unit = "session-1.scope" };
+
+    load("examples/containers.json");
+    ck_assert_str_eq(decide(&nic, &root), "containers");
+    ck_assert_str_eq(decide(&nic, &hook), "containers");
+    ck_assert_str_eq(decide(&own, &root), "host-network");
+    ck_assert_str_eq(decide(&audio, &root), "none");
+    ck_assert_str_eq(decide(&nic, &alice), "none");
+    const struct policy_rule *rule = policy_rule_find(policy, "containers");
+    ck_assert(rule->modes & POLICY_MODE_PATH && rule->modes & POLICY_MODE_FD);
+    ck_assert_uint_eq(rule->lifetimes, POLICY_LIFETIME_PROCESS | POLICY_LIFETIME_FD);
+}
+END_TEST
+
 START_TEST(test_gpu_vm_runner) {
     const struct policy_device gpu = pci("0000:01:00.0", "devices/a", 0x10de, 0x2204, 0x030000);
     const struct policy_device sound = pci("0000:01:00.1", "devices/b", 0x10de, 0x1aef, 0x040300);
@@ -218,6 +236,7 @@ int main(void) {
     tcase_add_checked_fixture(all, NULL, teardown);
     tcase_add_test(all, test_default);
     tcase_add_test(all, test_dpdk_nic);
+    tcase_add_test(all, test_containers);
     tcase_add_test(all, test_gpu_vm_runner);
     tcase_add_test(all, test_libvirt);
     tcase_add_test(all, test_soc_ethernet);

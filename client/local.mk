@@ -24,6 +24,8 @@ client_libraries = \
 	%D%/libclient.a policy/libpolicy.a daemon/kernel/libkernel.a daemon/libmodel.a daemon/libutil.a \
 	$(SYSTEMD_LIBS) $(JSON_LIBS) $(SMARTCOLS_LIBS) $(FDT_LIBS)
 
+include client/oci/local.mk
+
 dmaownctl_SOURCES = %D%/main.c
 dmaownctl_LDADD = $(client_libraries)
 

@@ -27,6 +27,7 @@ check_PROGRAMS += %D%/caller %D%/killer
 BUS_TESTS = \
 	%D%/audit-dt.sh \
 	%D%/cdev.sh \
+	%D%/cdi.sh \
 	%D%/claim-detach.sh \
 	%D%/claim.sh \
 	%D%/ctl.sh \

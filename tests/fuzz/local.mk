@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # replay.c stands in for libFuzzer, so that every corpus is run by make check.
-EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/devicetree.dict %D%/lines.dict %D%/policy.dict %D%/sysfs.dict
+EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/devicetree.dict %D%/lines.dict %D%/oci.dict \
+	%D%/policy.dict %D%/sysfs.dict
 fuzz_targets = \
+<<<<<<< HEAD
 	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-domain %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch \
+=======
+	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-lines %D%/fuzz-oci %D%/fuzz-policy %D%/fuzz-state \
+	%D%/fuzz-switch \
+>>>>>>> 120c11a (Containers get devices by name: a list for engines, and a hook that claims)
 	%D%/fuzz-sysfs %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_bus_SOURCES = \
@@ -25,6 +31,9 @@ tests_fuzz_fuzz_lines_LDADD = daemon/kernel/libkernel.a daemon/libmodel.a policy
 	$(SYSTEMD_LIBS) $(UDEV_LIBS) $(JSON_LIBS) $(ACL_LIBS) \
 	$(KMOD_LIBS) $(MOUNT_LIBS) $(BLKID_LIBS) $(NETLINK_LIBS)
 tests_fuzz_fuzz_lines_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
+tests_fuzz_fuzz_oci_SOURCES = %D%/fuzz-oci.c
+tests_fuzz_fuzz_oci_LDADD = $(client_libraries)
+tests_fuzz_fuzz_oci_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
 tests_fuzz_fuzz_policy_SOURCES = %D%/fuzz-policy.c
 tests_fuzz_fuzz_policy_LDADD = policy/libpolicy.a daemon/libutil.a $(JSON_LIBS)
 tests_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) $(FUZZER_LDFLAGS)
@@ -49,6 +58,7 @@ tests_fuzz_fuzz_bus_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_devicetree_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_domain_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_lines_SOURCES += %D%/replay.c
+tests_fuzz_fuzz_oci_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_topology_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_state_SOURCES += %D%/replay.c
 tests_fuzz_fuzz_switch_SOURCES += %D%/replay.c

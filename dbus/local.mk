@@ -12,6 +12,8 @@ dist_dbusinterfaces_DATA = \
 	%D%/org.dmaownd1.Lease.xml \
 	%D%/org.dmaownd1.Manager.xml
 
+dist_man_MANS += %D%/org.dmaownd1.5
+
 # polkit has one folder for actions, beside the system bus's own files.
 polkitactiondir = $(dbusdatadir)/polkit-1/actions
 dist_polkitaction_DATA = %D%/org.dmaownd1.policy

@@ -54,6 +54,7 @@ BUS_TESTS = \
 	%D%/lifetime.sh \
 	%D%/lifetimes.sh \
 	%D%/load.sh \
+	%D%/manual-page.sh \
 	%D%/modules.sh \
 	%D%/moved.sh \
 	%D%/options.sh \
@@ -72,4 +73,4 @@ BUS_TESTS = \
 
 dist_check_SCRIPTS += $(BUS_TESTS)
 TESTS += $(BUS_TESTS)
-EXTRA_DIST += %D%/callers.sh %D%/devicetree-lib.sh %D%/lib.sh %D%/switch.sh
+EXTRA_DIST += %D%/callers.sh %D%/devicetree-lib.sh %D%/lib.sh %D%/manual-page.scenario %D%/switch.sh

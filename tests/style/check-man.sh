@@ -20,4 +20,12 @@ for option in $(sed -n 's/.*{ *"\([a-z-]*\)", *\(no\|required\|optional\)_argume
     [ "$option" != help ] || continue
     check "dmaownd(8) has --$option" "$(sed 's/\\-/-/g' "$page" | grep -qF -e "--$option" || echo "it is in main.c")"
 done
+# Every method, signal and error of the bus is in its manual.
+page=dbus/org.dmaownd1.5
+for word in $(sed -n 's/.*<\(method\|signal\) name="\([A-Za-z]*\)".*/\2/p' dbus/*.xml | sort -u); do
+    check "org.dmaownd1(5) has $word" "$(grep -qw "$word" "$page" || echo "it is in dbus/*.xml")"
+done
+for word in $(sed -n 's/.*= ERROR("\([A-Za-z]*\)").*/\1/p' daemon/model/outcome.c); do
+    check "org.dmaownd1(5) has $word" "$(grep -qw "$word" "$page" || echo "it is an error of the bus")"
+done
 finish

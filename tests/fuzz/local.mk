@@ -4,13 +4,8 @@
 EXTRA_DIST += %D%/corpus %D%/bus.dict %D%/devicetree.dict %D%/lines.dict %D%/oci.dict \
 	%D%/policy.dict %D%/sysfs.dict
 fuzz_targets = \
-<<<<<<< HEAD
-	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-domain %D%/fuzz-lines %D%/fuzz-policy %D%/fuzz-state %D%/fuzz-switch \
-=======
-	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-lines %D%/fuzz-oci %D%/fuzz-policy %D%/fuzz-state \
-	%D%/fuzz-switch \
->>>>>>> 120c11a (Containers get devices by name: a list for engines, and a hook that claims)
-	%D%/fuzz-sysfs %D%/fuzz-topology
+	%D%/fuzz-bus %D%/fuzz-devicetree %D%/fuzz-domain %D%/fuzz-lines %D%/fuzz-oci %D%/fuzz-policy \
+	%D%/fuzz-state %D%/fuzz-switch %D%/fuzz-sysfs %D%/fuzz-topology
 noinst_PROGRAMS += $(fuzz_targets)
 tests_fuzz_fuzz_bus_SOURCES = \
 	%D%/fuzz-bus.c %D%/bus-message.c %D%/bus-message.h %D%/bus-world.h

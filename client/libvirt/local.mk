@@ -7,14 +7,15 @@ client_libvirt_liblibvirthook_a_SOURCES = \
 client_libvirt_liblibvirthook_a_CFLAGS = $(AM_CFLAGS) $(XML_CFLAGS)
 libvirt_hook_libraries = %D%/liblibvirthook.a $(client_libraries) $(XML_LIBS)
 
-libvirt_hook_SOURCES = %D%/libvirt-hook.c
-libvirt_hook_LDADD = $(libvirt_hook_libraries)
+dmaownd_libvirt_hook_SOURCES = %D%/libvirt-hook.c
+dmaownd_libvirt_hook_LDADD = $(libvirt_hook_libraries)
 EXTRA_DIST += %D%/dmaownd-libvirt-hook.8
+# In sbin, although nobody calls it by hand: where AppArmor confines libvirt, it may run what is there.
 if LIBVIRT_HOOK
-pkglibexec_PROGRAMS += libvirt-hook
+sbin_PROGRAMS += dmaownd-libvirt-hook
 man_MANS = %D%/dmaownd-libvirt-hook.8
 else
-noinst_PROGRAMS += libvirt-hook
+noinst_PROGRAMS += dmaownd-libvirt-hook
 endif
 
 # The link is what makes libvirt run it.
@@ -25,7 +26,7 @@ install-libvirt-link:
 	test '$(libvirthooksdir)' = no || { \
 		$(MKDIR_P) '$(DESTDIR)$(libvirthooksdir)' && \
 		rm -f '$(DESTDIR)$(libvirthooksdir)/50-dmaownd' && \
-		$(LN_S) '$(pkglibexecdir)/libvirt-hook' '$(DESTDIR)$(libvirthooksdir)/50-dmaownd'; }
+		$(LN_S) '$(sbindir)/dmaownd-libvirt-hook' '$(DESTDIR)$(libvirthooksdir)/50-dmaownd'; }
 uninstall-libvirt-link:
 	rm -f '$(DESTDIR)$(libvirthooksdir)/50-dmaownd'
 

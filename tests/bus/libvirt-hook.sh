@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
 : "${top_builddir:=$top_srcdir}"
-: "${HOOK:=$top_builddir/libvirt-hook}"
+: "${HOOK:=$top_builddir/dmaownd-libvirt-hook}"
 export HOOK SCENARIO=$top_srcdir/tests/fakekernel/switch.scenario
 . "$(dirname "$0")/lib.sh" || exit 99
 . "$(dirname "$0")/switch.sh"

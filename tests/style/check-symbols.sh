@@ -29,6 +29,6 @@ check_program dmaownd daemon/libbus.a daemon/libmanager.a daemon/kernel/libkerne
     daemon/record/librecord.a daemon/libmodel.a policy/libpolicy.a daemon/libutil.a
 check_program dmaownctl client/libclient.a policy/libpolicy.a daemon/kernel/libkernel.a daemon/libmodel.a \
     daemon/libutil.a
-check_program libvirt-hook client/libvirt/liblibvirthook.a client/libclient.a policy/libpolicy.a \
+check_program dmaownd-libvirt-hook client/libvirt/liblibvirthook.a client/libclient.a policy/libpolicy.a \
     daemon/kernel/libkernel.a daemon/libmodel.a daemon/libutil.a
 finish

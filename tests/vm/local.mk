@@ -57,6 +57,7 @@ EXTRA_DIST += \
 	%D%/scenario-hotplug.sh \
 	%D%/scenario-kernel.sh \
 	%D%/scenario-lease.sh \
+	%D%/scenario-libvirt.sh \
 	%D%/scenario-lifetimes.sh \
 	%D%/scenario-peers.sh \
 	%D%/scenario-policy.sh \

@@ -86,8 +86,14 @@ within owner_is 9 none
 # What it is told after that, it sees after that: a change that does show.
 is "a lease leaves the file alone, and its device in it" "$(stat -c '%i %Y' $spec)" "$inode"
 switches() { awk '/ctxt_switches/ { n += $2 } END { print n }' "/proc/$(cdi_pid)/status"; }
-settled() { [ "$before" = "$(switches)" ] || { before=$(switches); false; }; }
-before=0
+# Often enough in a row that a look that is due has come.
+before=0 same=0
+settled() {
+    local now
+    now=$(switches)
+    same=$((now == before ? same + 1 : 0)) before=$now
+    [ "$same" -ge 25 ]
+}
 eventually "it comes to rest" settled
 before=$(switches)
 for _ in 1 2 3 4 5; do manager ListGroups > /dev/null; done
@@ -181,7 +187,7 @@ container two /dev/vfio/9
 hook two claim 0000:00:08.0 /dev/vfio/9
 is "another container is refused" "$status" 1
 like "with dmaownd's sentence" "$said" "^dmaownd: Group 9 is owned by uid 0 "
-like "and with the holder" "$said" " It is held by: container one, process ${process[one]}\.\$"
+like "and with the holder" "$said" "\"container one\""
 eventually "the journal has it under the container" grep -aq 'CONTAINER_ID_FULL=two' "$journal"
 works "as this program's" grep -aq 'SYSLOG_IDENTIFIER=dmaownd-oci-hook' "$journal"
 hook two release 0000:00:08.0 /dev/vfio/9

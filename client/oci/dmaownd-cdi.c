@@ -18,6 +18,8 @@
 #include "util/fd.h"
 #include "util/string.h"
 
+/* Where engines look, wherever this was installed. */
+#define CDI_DIRECTORY "/run/cdi"
 #define FILE_NAME "dmaownd.org-group.json"
 #define LEASE_PREFIX DAEMON_PATH "/lease/"
 
@@ -263,7 +265,7 @@ static int run(const char *directory, const char *hook) {
 static void usage(void) {
     printf("dmaownd-cdi [OPTION]...\n"
            "Tells container engines which devices policy lets them have; see dmaownd-cdi(8).\n\n"
-           "  --directory DIR    where engines look (default " RUNSTATEDIR "/cdi)\n"
+           "  --directory DIR    where engines look (default " CDI_DIRECTORY ")\n"
            "  --hook PATH        the hooks' program (default " PKGLIBEXECDIR "/oci-hook)\n"
            "  --version          print the version, and end\n"
            "  --help             print this, and end\n");
@@ -277,7 +279,7 @@ int main(int argc, char **argv) {
         {"version", no_argument, NULL, 'V'},
         {NULL},
     };
-    const char *directory = RUNSTATEDIR "/cdi", *hook = PKGLIBEXECDIR "/oci-hook";
+    const char *directory = CDI_DIRECTORY, *hook = PKGLIBEXECDIR "/oci-hook";
     int option;
 
     while ((option = getopt_long(argc, argv, "hV", options, NULL)) >= 0)

@@ -69,9 +69,9 @@ static char *leased_text(const struct lease *lease, const struct verdict_request
     const char *comment = lease_is_visible_to(lease, request->caller.uid) ? lease->comment : "";
     bool said = comment && *comment;
 
-    return string_format("%s is owned by uid %u (lease %llu%s%s%s); it is free when that lease ends.", subject,
-                         lease->holder, (unsigned long long)lease->id, said ? ", \"" : "", said ? comment : "",
-                         said ? "\"" : "");
+    return string_format("%s is owned by uid %u (lease %llu%s%s%s); it is free when that lease ends.",
+                         subject, lease->holder, (unsigned long long)lease->id, said ? ", \"" : "",
+                         said ? comment : "", said ? "\"" : "");
 }
 
 static char *owner_text(const struct finding *finding, const struct verdict_request *request,

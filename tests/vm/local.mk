@@ -43,6 +43,7 @@ EXTRA_DIST += \
 	%D%/topology/shared.args \
 	%D%/topology/switch.args \
 	%D%/demo.sh \
+	%D%/scenario-arbiter.sh \
 	%D%/scenario-bus.sh \
 	%D%/scenario-callers.sh \
 	%D%/scenario-cdev.sh \

@@ -229,7 +229,14 @@ void manager_free_keepers(struct manager *manager) {
 
 /* ---- after a restart */
 
-/* The fd is what the lease lives with. A process that has ended meanwhile makes a good pidfd too. */
+static bool is_running(const struct lease *lease) {
+    uint64_t start;
+
+    return process_start_time(lease->kept_pid, &start) >= 0 && start == lease->kept_start;
+}
+
+/* The fd is what the lease lives with. A process that has ended meanwhile makes a good pidfd too; which one
+ * that was, nobody can tell: if the lease's own is there, it was the one before. */
 static bool fits(const struct lease *lease, int fd) {
     struct stat status;
     pid_t pid;
@@ -242,7 +249,7 @@ static bool fits(const struct lease *lease, int fd) {
     if (lease->lifetime != POLICY_LIFETIME_PROCESS)
         return false;
     int r = process_of_pidfd(fd, &pid);
-    return r == -ESRCH || (r >= 0 && pid == lease->kept_pid);
+    return r == -ESRCH ? !is_running(lease) : r >= 0 && pid == lease->kept_pid;
 }
 
 static void take_stored(const char *name, int fd, void *userdata) {
@@ -272,12 +279,11 @@ void manager_recover_keepers(struct manager *manager) {
 /* Without its fd (stored by nobody, or dropped by a stop of the service) a process is found again by
  * its number and when it started. */
 static bool find_process_again(struct manager *manager, struct lease *lease) {
-    uint64_t start;
     int pidfd = -1;
 
     if (process_open(lease->kept_pid, &pidfd) < 0)
         return false;
-    if (process_start_time(lease->kept_pid, &start) < 0 || start != lease->kept_start) {
+    if (!is_running(lease)) {
         fd_close(pidfd);
         return false;
     }

@@ -125,6 +125,27 @@ static void do_release(sd_bus *bus) {
     sd_bus_error_free(&error);
 }
 
+/* Another lifetime for it; the words are options. */
+static void do_lifetime(sd_bus *bus, char **save) {
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+    char *options[DESCRIPTORS], *word;
+    sd_bus_message *m = NULL;
+    int n = 0, r = sd_bus_message_new_method_call(bus, &m, NAME, lease, NAME ".Lease", "SetLifetime");
+
+    while (n < DESCRIPTORS && (word = strtok_r(NULL, " ", save)))
+        options[n++] = word;
+    if (r >= 0)
+        r = append_options(m, n, options);
+    if (r >= 0)
+        r = sd_bus_call(bus, m, 0, &error, NULL);
+    if (r < 0)
+        print_error(r, &error);
+    else
+        printf("set\n");
+    sd_bus_message_unref(m);
+    sd_bus_error_free(&error);
+}
+
 static void print_result(int r) {
     if (r < 0)
         printf("%s\n", strerrorname_np(errno));
@@ -200,6 +221,10 @@ static int on_command(sd_bus *bus, char *line, void *userdata) {
     if (strncmp(line, "exec ", 5) == 0)
         do_exec(bus, words);
     verb = strtok_r(line, " ", &save);
+    if (verb && strcmp(verb, "lifetime") == 0) {
+        do_lifetime(bus, &save);
+        return 0;
+    }
     a = strtok_r(NULL, " ", &save);
     b = strtok_r(NULL, " ", &save);
     if (!verb)

@@ -159,6 +159,8 @@ static int append_value(sd_bus_message *m, char type, const char *value) {
         return sd_bus_message_append(m, "v", "t", (uint64_t) strtoull(value, NULL, 0));
     case 'h':
         return append_descriptor(m, (int) syscall(SYS_pidfd_open, atoi(value), 0));
+    case 'k':
+        return sd_bus_message_append(m, "v", "h", (int) syscall(SYS_pidfd_open, atoi(value), 0));
     case 'f':
         return append_descriptor(m, open(value, O_RDWR | O_CLOEXEC | O_NONBLOCK));
     case 'p':
@@ -180,7 +182,7 @@ static int append_option(sd_bus_message *m, const char *option) {
     snprintf(key, sizeof(key), "%.*s", (int) (value - option), option);
     value++;
     type = strcmp(key, "ttl") == 0 ? 't' : 's';
-    if (*value && value[1] == ':' && strchr("sbuithfpr", *value)) {
+    if (*value && value[1] == ':' && strchr("sbuithkfpr", *value)) {
         type = *value;
         value += 2;
     }

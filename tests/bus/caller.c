@@ -7,7 +7,8 @@
  *   caller hold TARGET [OPTION]...    claims for its connection; the lease or the error; until the input ends
  *   caller claim TARGET... [OPTION...]    the lease and the keys of its descriptors, which it keeps, or
  *                                the error; then commands from its input: close KEY|all, status KEY, device
- *                                KEY NAME, bind KEY, fork, again, release, leave, exec WORDS...
+ *                                KEY NAME, bind KEY, fork, again, release, leave, exec WORDS...,
+ *                                lifetime OPTION... (SetLifetime)
  *   caller vanish TARGET [OPTION...]  sends a Claim and is gone
  *   caller leave TARGET [OPTION...]   "known", once it was served; with its next input it does the same
  *   caller burst N MEMBER [TARGET [OPTION...]]    N calls at once; how many answers of each kind

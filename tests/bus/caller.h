@@ -23,8 +23,8 @@ int until_input_ends(sd_bus *bus);
 void print_all(sd_bus_message *m);
 /*
  * KEY=VALUE each, as a{sv}: a text, or T:VALUE with T one of s, b, u, t, i, and for descriptors h (a pidfd
- * of this pid), f (the file of that name), p (a pipe) or r (an array of so many descriptors). "ttl" is a
- * number without being told.
+ * of this pid), k (the same, of which it keeps a copy), f (the file of that name), p (a pipe) or r (an
+ * array of so many descriptors). "ttl" is a number without being told.
  */
 int append_options(sd_bus_message *m, int argc, char **argv);
 /* With an array of targets, if there is one. */

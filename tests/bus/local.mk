@@ -49,6 +49,7 @@ BUS_TESTS = \
 	%D%/journal.sh \
 	%D%/key.sh \
 	%D%/kill.sh \
+	%D%/lease-lifetime.sh \
 	%D%/libvirt-hook.sh \
 	%D%/lies.sh \
 	%D%/lifetime.sh \

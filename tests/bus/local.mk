@@ -29,6 +29,7 @@ BUS_TESTS = \
 	%D%/cdev.sh \
 	%D%/cdi.sh \
 	%D%/claim-detach.sh \
+	%D%/claim-wait.sh \
 	%D%/claim.sh \
 	%D%/ctl.sh \
 	%D%/detach-faults.sh \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The daemon is killed at one system call after another of a claim, a release and the end of an fd lease,
-# is started again, and must then be sound: see killer.c. KILL_STRIDE=1 takes every system call, else every
+# The daemon is killed at one system call after another of a claim, a release, a change of the lifetime and the
+# end of an fd lease, is started again, and must then be sound: see killer.c. KILL_STRIDE=1 takes every system call, else every
 # so many from KILL_START on (random if not given).
 # shellcheck source-path=SCRIPTDIR
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}"
@@ -38,6 +38,8 @@ for action in claim release; do
     kills process $action
 done
 kills fd close
+for variant in path fd process; do kills $variant hand; done
+for variant in fd process; do kills $variant keep; done
 service stop > /dev/null
 fakectl kernel 6.12-cdev
 service start > /dev/null

@@ -127,6 +127,8 @@ static int read_property(sd_bus_message *m, struct seen_lease *lease, const char
         return read_text(m, lease->lifetime, sizeof(lease->lifetime));
     if (strcmp(name, "Interface") == 0)
         return read_text(m, lease->interface, sizeof(lease->interface));
+    if (strcmp(name, "Pid") == 0)
+        return sd_bus_message_read(m, "v", "u", &lease->pid);
     return sd_bus_message_skip(m, "v");
 }
 
@@ -284,7 +286,7 @@ static bool store_is_sound(const struct seen *seen, const char *where) {
 
         for (int s = 0; s < seen->n_stored; s++)
             found += strcmp(lease->path + strlen(LEASE), seen->stored[s] + strlen("lease-")) == 0;
-        good &= says(!wants || strcmp(lease->state, "active") != 0 || found == 1, where,
+        good &= says(strcmp(lease->state, "active") != 0 || found == wants, where,
                      "%s (%s) has %d descriptors in the store", lease->path, lease->lifetime, found);
     }
     return good;

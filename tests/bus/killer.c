@@ -6,7 +6,8 @@
  * runs as the service dmaownd; its caller is alice.
  *
  * Variants: path (two groups, persistent), fd (two groups and a container, lifetime fd), process, cdev.
- * Actions: claim, release, close (its descriptors are closed). With the variant switch, two groups that
+ * Actions: claim, release, close (its descriptors are closed), hand (another process is to have the lease),
+ * keep (it is to be persistent). With the variant switch, two groups that
  * the kernel has, they are claim, detach and reattach: see killer-switch.c.
  */
 #include "caller.h"
@@ -42,7 +43,22 @@ static const struct variant {
     {"cdev", {"9"}, 1, {"interface=cdev", "lifetime=persistent"}, 2},
 };
 
-enum action { ACTION_CLAIM, ACTION_RELEASE, ACTION_CLOSE, ACTION_DETACH, ACTION_REATTACH };
+enum action {
+    ACTION_CLAIM,
+    ACTION_RELEASE,
+    ACTION_CLOSE,
+    ACTION_DETACH,
+    ACTION_REATTACH,
+    ACTION_HAND,
+    ACTION_KEEP,
+    N_ACTIONS,
+};
+
+static const char *const action_names[N_ACTIONS] = {"claim",    "release", "close", "detach",
+                                                    "reattach", "hand",    "keep"};
+
+/* Who is to have a lease that is handed over. */
+static pid_t heir;
 
 static sd_bus *admin;
 sd_bus *alice;
@@ -118,6 +134,22 @@ static int send_release(void) {
     return r < 0 ? r : sd_bus_flush(alice);
 }
 
+static int send_lifetime(enum action action) {
+    char process[] = "lifetime=process", persistent[] = "lifetime=persistent", pid[32];
+    char *options[] = {action == ACTION_HAND ? process : persistent, pid};
+    sd_bus_message *m = NULL;
+    int r = sd_bus_message_new_method_call(alice, &m, NAME, caller.lease, NAME ".Lease", "SetLifetime");
+
+    asked = (struct asked){.called = true};
+    snprintf(pid, sizeof(pid), "pid=u:%d", heir);
+    if (r >= 0)
+        r = append_options(m, action == ACTION_HAND ? 2 : 1, options);
+    if (r >= 0)
+        r = sd_bus_call_async(alice, NULL, m, on_answer, NULL, BOUND * 1000ULL);
+    sd_bus_message_unref(m);
+    return r < 0 ? r : sd_bus_flush(alice);
+}
+
 int follow(struct trace *trace) {
     for (;;) {
         struct pollfd polls[] = {{sd_bus_get_fd(alice), POLLIN, 0}, {trace_fd(), POLLIN, 0}};
@@ -169,11 +201,26 @@ static bool fds_work(const char *where) {
     return good;
 }
 
+/* It lives with what it had or with what it was to have; with that for certain if the caller was told so. */
+static bool has_lifetime(const struct variant *variant, enum action action, const struct seen_lease *lease,
+                         bool told, const char *where) {
+    bool handed = lease && strcmp(lease->lifetime, "process") == 0 && lease->pid == (unsigned) heir;
+    bool kept = lease && strcmp(lease->lifetime, "persistent") == 0;
+    bool new = action == ACTION_HAND ? handed : kept;
+    bool old = lease && strcmp(lease->lifetime, strcmp(variant->name, "path") == 0 ? "persistent"
+                                                                                   : variant->name) == 0;
+
+    return says(lease != NULL, where, "the lease is gone, with its descriptors and processes there") &&
+           says(new || (old && !told), where, "it lives with %s %u", lease->lifetime, lease->pid);
+}
+
 /* Who was told something can rely on it; what nobody was told of is not there, if it lives with an fd. */
 static bool is_as_told(const struct variant *variant, enum action action, const struct seen *seen,
                        const char *where) {
     bool told = asked.answered && !asked.failed, by_fd = strcmp(variant->name, "fd") == 0;
 
+    if (action == ACTION_HAND || action == ACTION_KEEP)
+        return has_lifetime(variant, action, find(seen, caller.lease), told, where);
     if (action == ACTION_CLOSE)
         return says(!find(seen, caller.lease), where, "the lease is there without its descriptor");
     if (action == ACTION_RELEASE)
@@ -226,6 +273,8 @@ static int act(const struct variant *variant, enum action action, struct trace *
         return send_claim(variant);
     if (action == ACTION_RELEASE)
         return send_release();
+    if (action == ACTION_HAND || action == ACTION_KEEP)
+        return send_lifetime(action);
     close_fds(true);
     return 0;
 }
@@ -320,13 +369,12 @@ static pid_t sleeper(void) {
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: killer path|fd|process|cdev claim|release|close FIRST STRIDE\n"
+    fprintf(stderr, "usage: killer path|fd|process|cdev claim|release|close|hand|keep FIRST STRIDE\n"
                     "       killer switch claim|detach|reattach FIRST STRIDE\n");
     return 2;
 }
 
 int main(int argc, char **argv) {
-    static const char *const actions[] = {"claim", "release", "close", "detach", "reattach"};
     struct variant variant = {NULL};
     pid_t child = sleeper();
     int action = -1, r;
@@ -335,10 +383,11 @@ int main(int argc, char **argv) {
     for (size_t i = 0; argc == 5 && i < sizeof(variants) / sizeof(*variants); i++)
         if (strcmp(argv[1], variants[i].name) == 0)
             variant = variants[i];
-    for (int i = 0; argc == 5 && i < 5; i++)
-        action = strcmp(argv[2], actions[i]) == 0 ? i : action;
+    for (int i = 0; argc == 5 && i < N_ACTIONS; i++)
+        action = strcmp(argv[2], action_names[i]) == 0 ? i : action;
     if (!variant.name || action < 0)
         return usage();
+    heir = sleeper();
     snprintf(option, sizeof(option), "pid=u:%d", child);
     if (strcmp(variant.name, "process") == 0)
         variant.options[1] = option;
@@ -350,5 +399,6 @@ int main(int argc, char **argv) {
         return fail(r, "system bus");
     r = run(&variant, (enum action) action, (unsigned) atoi(argv[3]), (unsigned) atoi(argv[4]));
     kill(child, SIGKILL);
+    kill(heir, SIGKILL);
     return r;
 }

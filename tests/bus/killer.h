@@ -8,6 +8,7 @@
 /* killer-look.c: what there is, asked of the daemon, the nodes and the service manager's stand-in. */
 struct seen_lease {
     char path[64], state[16], mode[16], lifetime[16], interface[16];
+    unsigned pid;
     unsigned groups[8];
     int n_groups;
 };

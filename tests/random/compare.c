@@ -107,6 +107,8 @@ static bool same_lease(const struct seen *seen, const struct naive_lease *lease)
                       live_groups(lease));
     if (got->holder != user_ids[lease->holder] || got->claimant != user_ids[lease->claimant])
         return differ("lease %u is of %u, by %u", lease->id, got->holder, got->claimant);
+    if (!equal(got->lifetime, talk_lifetime_word(lease->lifetime)))
+        return differ("lease %u has the lifetime %s", lease->id, got->lifetime);
     if (!same_rules(lease, got->rule))
         return differ("lease %u is by rule %s", lease->id, got->rule);
     return true;

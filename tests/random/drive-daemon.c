@@ -20,14 +20,15 @@
 #define SEQUENCE 200
 #define FEATURES                                                                                   \
     (FEATURE_FD | FEATURE_REVOKE | FEATURE_LIFETIME_FD | FEATURE_LIFETIME_PROCESS |                \
-     FEATURE_RARE_RESTARTS)
+     FEATURE_HAND | FEATURE_RARE_RESTARTS)
 #define PATIENCE 10000        /* ms that the daemon has to agree */
 #define SHRINK_PATIENCE 2000  /* … while a sequence is made shorter */
 #define SHRINK_PLAYS 120
 #define FAULT_EVENTS 12
+#define NO_LEASE "/org/dmaownd1/lease/4711"
 
 static uint64_t deadlines[ENDED_MAX]; /* ms, of leases with a short term; 0: none */
-static unsigned long n_steps, n_grants, n_restarts, n_expired;
+static unsigned long n_steps, n_grants, n_restarts, n_expired, n_handed;
 static int patience;
 
 static uint64_t now_ms(void) {
@@ -190,18 +191,38 @@ static bool play_claim(const struct event *event) {
     return right;
 }
 
+/* What it lived with before goes at once: that is nothing to it any more. */
+static bool play_hand(const struct event *event) {
+    unsigned id = naive_pick_lease(&naive, event->argument);
+    pid_t made = event->lifetime == LIFETIME_PROCESS ? host_stay(slot_users[event->slot]) : 0;
+    char got[64];
+
+    snprintf(got, sizeof(got), "%s", talk_lifetime(event, id ? names[id] : NO_LEASE, made));
+    bool same = same_call(got, naive_apply(&naive, event).error, "SetLifetime");
+    if (*got) {
+        host_let_go(made);
+        return same;
+    }
+    kept_drop(id);
+    kept_take_process(id, made);
+    n_handed++;
+    return same;
+}
+
 static bool play_call(const struct event *event) {
     unsigned id = naive_pick_lease(&naive, event->argument);
     const char *error;
 
     if (event->kind == EVENT_CLAIM)
         return play_claim(event);
+    if (event->kind == EVENT_HAND)
+        return play_hand(event);
     if (event->kind == EVENT_RELOAD) {
         if (slot_users[event->slot] == USER_ROOT)
             host_write_policy(event->argument);
         error = talk_reload(event->slot);
     } else {
-        error = talk_release(event, id ? names[id] : "/org/dmaownd1/lease/4711");
+        error = talk_release(event, id ? names[id] : NO_LEASE);
     }
     char got[64];
     snprintf(got, sizeof(got), "%s", error);
@@ -368,8 +389,8 @@ static bool run(uint64_t seed, unsigned long steps) {
     for (unsigned long i = 0; n_steps < steps; i++)
         if (!run_sequence(seed, i))
             return false;
-    printf("ok 1 - %lu steps, %lu grants, %lu expired, %lu restarts\n", n_steps, n_grants,
-           n_expired, n_restarts);
+    printf("ok 1 - %lu steps, %lu grants, %lu expired, %lu handed over, %lu restarts\n", n_steps, n_grants,
+           n_expired, n_handed, n_restarts);
     return true;
 }
 

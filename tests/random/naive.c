@@ -19,7 +19,8 @@ static struct naive_answer answer(const char *error) {
 
 bool naive_needs_daemon(const struct event *event) {
     return event->kind == EVENT_CLAIM || event->kind == EVENT_RELEASE ||
-           event->kind == EVENT_REVOKE || event->kind == EVENT_RELOAD || event->kind == EVENT_START;
+           event->kind == EVENT_REVOKE || event->kind == EVENT_HAND || event->kind == EVENT_RELOAD ||
+           event->kind == EVENT_START;
 }
 
 /* ---- The kernel */
@@ -312,6 +313,33 @@ static struct naive_answer release(struct naive *naive, const struct event *even
     return answer(event->kind == EVENT_REVOKE && naive_find_lease(naive, id) ? "Busy" : "");
 }
 
+/* Another lifetime, if the rules of now would grant the lease with that. */
+static struct naive_answer hand(struct naive *naive, const struct event *event) {
+    struct naive_lease *lease = naive_find_lease(naive, naive_pick_lease(naive, event->argument));
+    struct naive_query query = {.lifetime = event->lifetime, .place = NO_PLACE};
+    enum user user = slot_users[event->slot];
+    const char *error;
+
+    if (!lease)
+        return answer("UnknownObject");
+    if (lease->claimant != user && user != USER_ROOT)
+        return answer("NotHolder");
+    if (lease->phase == PHASE_DRAINING)
+        return answer("NoSuchLease");
+    if (lease->lifetime == event->lifetime && event->lifetime == LIFETIME_PERSISTENT)
+        return answer("");
+    query.claimant = lease->claimant;
+    query.holder = lease->holder;
+    query.mode = lease->mode;
+    for (unsigned i = 0; i < lease->n_parts; i++)
+        query.targets |= lease->parts[i].lost ? 0 : 1u << lease->parts[i].group;
+    (void)naive_reason(naive, &query, &error);
+    if (strcmp(error, "PolicyDenied") == 0)
+        return answer(error);
+    lease->lifetime = event->lifetime;
+    return answer("");
+}
+
 static struct naive_answer reload(struct naive *naive, const struct event *event) {
     if (slot_users[event->slot] != USER_ROOT)
         return answer("AccessDenied");
@@ -344,6 +372,8 @@ static struct naive_answer happen(struct naive *naive, const struct event *event
     case EVENT_RELEASE:
     case EVENT_REVOKE:
         return release(naive, event);
+    case EVENT_HAND:
+        return hand(naive, event);
     case EVENT_RELOAD:
         return reload(naive, event);
     case EVENT_DROP:

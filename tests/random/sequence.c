@@ -73,13 +73,15 @@ static const unsigned common_weights[N_KINDS] = {
     [EVENT_MOVE] = 3,       [EVENT_DIRECT] = 1,  [EVENT_TOUCH] = 2,  [EVENT_OPEN] = 14,
     [EVENT_CLOSE] = 9,      [EVENT_CLAIM] = 36,  [EVENT_RELEASE] = 10, [EVENT_REVOKE] = 2,
     [EVENT_DISCONNECT] = 1, [EVENT_PASS] = 1,    [EVENT_RELOAD] = 1, [EVENT_KILL] = 1,
-    [EVENT_START] = 1,      [EVENT_DROP] = 2,
+    [EVENT_START] = 1,      [EVENT_DROP] = 2,    [EVENT_HAND] = 8,
 };
 
 static enum kind draw_kind(struct dice *dice, unsigned features, bool early) {
     unsigned weights[N_KINDS];
 
     memcpy(weights, common_weights, sizeof(weights));
+    if (!(features & FEATURE_HAND))
+        weights[EVENT_HAND] = 0;
     if (!(features & FEATURE_REVOKE))
         weights[EVENT_REVOKE] = 0;
     if (!(features & (FEATURE_LIFETIME_FD | FEATURE_LIFETIME_PROCESS)))
@@ -123,6 +125,10 @@ static void make_event(struct dice *dice, unsigned features, bool early, enum ki
         if (event->argument == 0 && dice_draw(dice, 4))
             event->argument = 1;
         event->slot = dice_draw(dice, 6) ? 0 : event->slot;
+    }
+    if (event->kind == EVENT_HAND) {
+        event->lifetime = dice_draw(dice, 2) ? LIFETIME_PROCESS : LIFETIME_PERSISTENT;
+        event->holder = (uint8_t)slot_users[event->slot];
     }
     if (event->kind == EVENT_CLAIM)
         make_claim(dice, features, event);
@@ -171,6 +177,7 @@ static const char *const kind_names[N_KINDS] = {
     [EVENT_CLAIM] = "claim",     [EVENT_RELEASE] = "release",       [EVENT_REVOKE] = "revoke",
     [EVENT_PASS] = "time-passes", [EVENT_DISCONNECT] = "disconnect", [EVENT_RELOAD] = "reload",
     [EVENT_KILL] = "kill",       [EVENT_START] = "start",           [EVENT_DROP] = "drop-keeper",
+    [EVENT_HAND] = "set-lifetime",
 };
 
 struct line {
@@ -270,6 +277,10 @@ void event_describe(const struct event *event, char *text, size_t size) {
     case EVENT_REVOKE:
     case EVENT_RELOAD:
         say(&line, " %u", event->argument);
+        say_slot(&line, event->slot);
+        break;
+    case EVENT_HAND:
+        say(&line, " %u %s", event->argument, event->lifetime == LIFETIME_PROCESS ? "process" : "persistent");
         say_slot(&line, event->slot);
         break;
     case EVENT_DROP:

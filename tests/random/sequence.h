@@ -105,6 +105,7 @@ enum kind {
     EVENT_CLAIM,      /* slot, and the fields below */
     EVENT_RELEASE,    /* slot, argument: which lease */
     EVENT_REVOKE,     /* slot, argument: which lease; without a timeout */
+    EVENT_HAND,       /* slot, argument: which lease, lifetime: what it is to have from now on */
     EVENT_DROP,       /* argument: which lease; what keeps it goes: its fd, its process */
     EVENT_DISCONNECT, /* slot */
     EVENT_PASS,       /* time: short terms are over (argument: long ones too) */
@@ -145,6 +146,7 @@ enum feature {
     FEATURE_LIFETIME_FD = 1 << 3,
     FEATURE_LIFETIME_PROCESS = 1 << 4,
     FEATURE_RARE_RESTARTS = 1 << 5, /* they cost time, as do short terms */
+    FEATURE_HAND = 1 << 6,
 };
 
 /* Fills events with a sequence of n; the same seed and features, the same sequence. */

@@ -168,7 +168,7 @@ static int append_targets(sd_bus_message *m, const struct event *event) {
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static const char *lifetime_word(unsigned lifetime) {
+const char *talk_lifetime_word(unsigned lifetime) {
     return lifetime == LIFETIME_CONNECTION ? "connection"
            : lifetime == LIFETIME_FD       ? "fd"
            : lifetime == LIFETIME_PROCESS  ? "process"
@@ -180,7 +180,7 @@ static int append_options(sd_bus_message *m, const struct event *event, pid_t pi
     int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
     if (r >= 0)
-        r = sd_bus_message_append(m, "{sv}", "lifetime", "s", lifetime_word(event->lifetime));
+        r = sd_bus_message_append(m, "{sv}", "lifetime", "s", talk_lifetime_word(event->lifetime));
     if (r >= 0 && event->lifetime == LIFETIME_PROCESS)
         r = sd_bus_message_append(m, "{sv}", "pid", "u", (uint32_t)pid);
     if (r >= 0 && event->mode == MODE_FD)
@@ -272,6 +272,15 @@ const char *talk_release(const struct event *event, const char *lease) {
 
     if (r < 0)
         die("Release", r);
+    return finish(slots[event->slot], m, NULL);
+}
+
+const char *talk_lifetime(const struct event *event, const char *lease, pid_t pid) {
+    sd_bus_message *m = new_call(slots[event->slot], lease, NAME ".Lease", "SetLifetime");
+    int r = append_options(m, event, pid);
+
+    if (r < 0)
+        die("SetLifetime", r);
     return finish(slots[event->slot], m, NULL);
 }
 

@@ -25,6 +25,10 @@ const char *talk_claim(const struct event *event, pid_t pid, struct granted *ret
 /* Explain with the same arguments: the reason. */
 const char *talk_explain(const struct event *event, pid_t pid, const char **ret_reason);
 const char *talk_release(const struct event *event, const char *lease);
+/* The word that the bus has for a lifetime. */
+const char *talk_lifetime_word(unsigned lifetime);
+/* SetLifetime; pid is the process for lifetime process. */
+const char *talk_lifetime(const struct event *event, const char *lease, pid_t pid);
 const char *talk_reload(unsigned slot);
 const char *talk_rescan(void);
 

@@ -22,6 +22,39 @@ interface_of() { # interface_of DEVICE: its network interface
 # packets_of DEVICE COUNTER: what the kernel counted, rx_packets or tx_packets
 packets_of() { cat "/sys/class/net/$(interface_of "$1")/statistics/$2"; }
 
+# add_user NAME UID, as adduser would
+add_user() {
+    grep -q "^$1:" /etc/passwd || echo "$1:x:$2:$2::/tmp:/bin/bash" >> /etc/passwd
+    grep -q "^$1:" /etc/group || echo "$1:x:$2:" >> /etc/group
+}
+
+# example WORD...: the command with these words among the examples of dmaownctl(1)
+example() {
+    local page word found
+    page=$(find /usr/share/man /usr/local/share/man -name dmaownctl.1 2> /dev/null)
+    found=$(sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/ s/^\.RB "[^"]*" "\(.*\)"$/\1/p' "$page" |
+        sed -e ':join' -e '/\\e$/ { N; s/\\e\n//; b join' -e '}' -e 's/\\-/-/g' -e "s/\\\\(aq/'/g")
+    for word; do
+        found=$(grep -F -e "$word" <<< "$found")
+    done
+    echo "$found"
+}
+
+# start NAME COMMAND LINE: in the background; what `tell NAME` says is its standard input.
+declare -A input_of=()
+start() {
+    local pipe
+    rm -f "/tmp/in.$1"
+    mkfifo "/tmp/in.$1"
+    : > "/tmp/hold.$1"
+    bash -c "exec $2" < "/tmp/in.$1" > "/tmp/hold.$1" 2>&1 &
+    held_pid[$1]=$!
+    exec {pipe}> "/tmp/in.$1"
+    input_of[$1]=$pipe
+}
+tell() { echo "$2" >&"${input_of[$1]}"; } # tell NAME LINE
+said() { grep -q -e "$2" "/tmp/hold.$1"; } # said NAME PATTERN, for wait_for
+
 # ---- libvirt ----
 
 # The hook goes where this build's configure put it; libvirtd looks in /etc only.
@@ -86,13 +119,6 @@ END
 # The pid of a domain's QEMU.
 domain_pid() { cat "/run/libvirt/qemu/$1.pid" 2> /dev/null; }
 
-# ---- QEMU by hand ----
-
-# What QEMU needs beside the device: no disk, no screen, and a monitor on standard input and output.
-# shellcheck disable=SC2054 # the commas are QEMU's
-small_qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -vga none
-    -machine q35,accel=tcg -m 64)
-
 # ---- containers ----
 
 # make_rootfs FOLDER: busybox and nothing else
@@ -127,4 +153,4 @@ testpmd=(dpdk-testpmd --no-huge --no-shconf -m 64 --no-telemetry --lcores '(0,1)
 testpmd_small=(--total-num-mbufs=2048 --port-topology=chained --stats-period=1)
 # What is shared with a device is locked in memory, and a user may lock 8 MiB. (No function: behind `hold`
 # it would be a shell that let_go ends, not the program.)
-with_memory=(prlimit --memlock=$((256 << 20)) --)
+with_memory=(prlimit --memlock=$((512 << 20)) --)

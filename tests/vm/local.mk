@@ -64,6 +64,7 @@ EXTRA_DIST += \
 	%D%/scenario-policy.sh \
 	%D%/scenario-reserve.sh \
 	%D%/scenario-reserved.sh \
+	%D%/scenario-run.sh \
 	%D%/scenario-switch.sh \
 	%D%/scenario-tree-claim.sh \
 	%D%/scenario-tree-endpoint.sh \

@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	%D%/run \
 	%D%/guest-callers.sh \
 	%D%/guest-lib.sh \
+	%D%/guest-podman.sh \
 	%D%/guest-switch.sh \
 	%D%/guest-tree.sh \
 	%D%/guest/configure \
@@ -61,6 +62,8 @@ EXTRA_DIST += \
 	%D%/scenario-libvirt.sh \
 	%D%/scenario-lifetimes.sh \
 	%D%/scenario-peers.sh \
+	%D%/scenario-podman.sh \
+	%D%/scenario-podman-names.sh \
 	%D%/scenario-policy.sh \
 	%D%/scenario-reserve.sh \
 	%D%/scenario-reserved.sh \

@@ -168,6 +168,22 @@ static bool take_answer(const struct event *event, const char *error, struct gra
     return right;
 }
 
+/* For some moments after a lease the daemon moves what it had pinned, which the naive statement does not
+ * know: what is Busy then is asked for again. */
+static const char *claim_with_patience(const struct event *event, pid_t pid, struct granted *ret) {
+    static struct naive after;
+    uint64_t end = now_ms() + (uint64_t)patience;
+
+    for (;;) {
+        const char *error = talk_claim(event, pid, ret);
+        after = naive;
+        if (!equal(error, "Busy") || equal(naive_apply(&after, event).error, "Busy") || now_ms() > end)
+            return error;
+        rest(1);
+        keep_time(0);
+    }
+}
+
 static bool play_claim(const struct event *event) {
     /* The same call again names the same process. */
     const struct naive_lease *same = naive_find_key(&naive, slot_users[event->slot], event->key);
@@ -182,7 +198,7 @@ static bool play_claim(const struct event *event) {
         host_let_go(made);
         return false;
     }
-    const char *error = talk_claim(event, pid, &granted);
+    const char *error = claim_with_patience(event, pid, &granted);
     bool right = take_answer(event, error, &granted);
     if (naive.n_granted > granted_before)
         kept_take_process(naive.n_granted, made);

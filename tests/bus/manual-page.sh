@@ -81,7 +81,7 @@ normalised() {
         s/:1\.[0-9]+/:1.NUMBER/; s/\b1[0-9]{15}\b/MICROSECONDS/' <<< "$1"
 }
 # Asking does not change anything, and may be too early for what happens by itself.
-only_asks() { [[ $1 =~ ^(jq|grep|cat|getfacl|busctl\ .*get-property) ]]; }
+only_asks() { [[ $1 =~ ^(jq|grep|cat|getfacl|manager\ (Find|List)|busctl\ .*get-property) ]]; }
 answers() {
     in_shell "$(shell_of "$prompt")" "$command"
     [ "$(normalised "$said")" = "$(normalised "$answer")" ]

@@ -14,8 +14,9 @@
 /* A claim that does not wait answers within 20 s or rolls back. */
 #define CALL_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
-#define ERROR_NO_SUCH_LEASE "org.dmaownd1.Error.NoSuchLease"
-#define ERROR_KERNEL_HELD "org.dmaownd1.Error.KernelHeld"
+#define ERROR_PREFIX "org.dmaownd1.Error."
+#define ERROR_NO_SUCH_LEASE ERROR_PREFIX "NoSuchLease"
+#define ERROR_KERNEL_HELD ERROR_PREFIX "KernelHeld"
 #define REASON_DETACH_DENIED "detach-denied"
 
 int caller_connect(sd_bus **ret, sd_bus_error *error) {
@@ -43,11 +44,11 @@ static int manager_call_new(sd_bus *bus, const char *method, sd_bus_message **re
 
 /* ---- Claim ------------------------------------------------------------------------------------ */
 
-static int append_targets(sd_bus_message *call, const struct caller_claim *claim) {
+static int append_targets(sd_bus_message *call, const char *const *targets, size_t n_targets) {
     int r = sd_bus_message_open_container(call, 'a', "s");
 
-    for (size_t i = 0; r >= 0 && i < claim->n_targets; i++)
-        r = sd_bus_message_append(call, "s", claim->targets[i]);
+    for (size_t i = 0; r >= 0 && i < n_targets; i++)
+        r = sd_bus_message_append(call, "s", targets[i]);
     return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
@@ -67,6 +68,8 @@ static int append_particulars(sd_bus_message *call, const struct caller_claim *c
         r = sd_bus_message_append(call, "{sv}", "uid", "u", (uint32_t)claim->holder);
     if (r >= 0 && claim->reattach)
         r = sd_bus_message_append(call, "{sv}", "reattach", "b", true);
+    if (r >= 0 && claim->reattach && claim->reattach_after)
+        r = sd_bus_message_append(call, "{sv}", "reattach_after", "t", (uint64_t)claim->reattach_after);
     if (r >= 0 && claim->key)
         r = sd_bus_message_append(call, "{sv}", "key", "s", claim->key);
     if (r >= 0 && claim->comment)
@@ -101,7 +104,7 @@ static int ask_for_detach(sd_bus *bus, const struct caller_claim *claim, char **
     int r = manager_call_new(bus, "Explain", &call);
 
     if (r >= 0)
-        r = append_targets(call, claim);
+        r = append_targets(call, claim->targets, claim->n_targets);
     if (r >= 0)
         r = sd_bus_message_open_container(call, 'a', "{sv}");
     if (r >= 0)
@@ -118,7 +121,7 @@ static int claim_call_new(sd_bus *bus, const struct caller_claim *claim, bool de
     int r = manager_call_new(bus, "Claim", &call);
 
     if (r >= 0)
-        r = append_targets(call, claim);
+        r = append_targets(call, claim->targets, claim->n_targets);
     if (r >= 0)
         r = sd_bus_message_open_container(call, 'a', "{sv}");
     if (r >= 0)
@@ -239,4 +242,23 @@ int caller_release(sd_bus *bus, const char *lease, unsigned wait, sd_bus_error *
         return 0;
     }
     return r < 0 ? r : wait_for_end(bus, &ending, wait);
+}
+
+int caller_reattach(sd_bus *bus, const char *const *targets, size_t n_targets, sd_bus_error *error) {
+    static const char *const expected[] = {"NoSuchTarget", "AlreadyOwned", "Busy"};
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+    int r = manager_call_new(bus, "Reattach", &call);
+
+    if (r >= 0)
+        r = append_targets(call, targets, n_targets);
+    if (r >= 0)
+        r = sd_bus_message_append(call, "a{sv}", 0);
+    if (r >= 0)
+        r = sd_bus_call(bus, call, CALL_TIMEOUT_USEC, error, NULL);
+    for (size_t i = 0; r < 0 && i < ELEMENTS_OF(expected); i++)
+        if (error->name && string_equal(string_after(error->name, ERROR_PREFIX), expected[i])) {
+            sd_bus_error_free(error);
+            r = 0;
+        }
+    return r < 0 ? r : 0;
 }

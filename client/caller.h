@@ -26,7 +26,8 @@ struct caller_claim {
     uid_t holder;   /* whose access it is; CALLER_ITSELF: whoever calls */
     int pidfd;      /* the process; borrowed */
     bool detach;    /* take the devices from the host's drivers first, if the rules allow it */
-    bool reattach;  /* give them back when the lease has ended */
+    bool reattach;  /* give them back when the lease has ended … */
+    unsigned reattach_after; /* … so many seconds later, if caller_reattach() has not before */
     const char *key; /* claimed again under the same key it is the same lease; NULL without */
     const char *comment; /* NULL without */
     unsigned wait;  /* seconds, for a group that drains or is being switched */
@@ -47,6 +48,10 @@ int caller_set_process(sd_bus *bus, const char *lease, int pidfd, sd_bus_error *
 /* Ends the lease, and waits for so many seconds until its groups can be granted again: 1 if they can not by
  * then. One that has ended is no error. */
 int caller_release(sd_bus *bus, const char *lease, unsigned wait, sd_bus_error *error);
+
+/* Gives the targets back to the host, which reattach_after would do later. Those that were not detached, or that
+ * somebody else has by now, are no error. */
+int caller_reattach(sd_bus *bus, const char *const *targets, size_t n_targets, sd_bus_error *error);
 
 /* What error, or -r where it is not set, says to a person, as it came: text_escape() is for who shows it.
  * The caller's; NULL when out of memory. */

@@ -111,6 +111,7 @@ static int split_off(struct manager *manager, struct detachment *detachment, uin
     part->state = detachment->state;
     part->pending = detachment->pending;
     part->unreset = detachment->unreset;
+    part->return_at = detachment->return_at;
     int r = state_next_id(manager->state, &part->id);
     for (size_t i = 0; r >= 0 && i < detachment->n_members;) {
         if (detachment->members[i].group != group) {

@@ -32,51 +32,6 @@ static void record_end(struct manager *manager, const struct lease *lease) {
     manager_record_lease(manager, AUDIT_ENDED, lease, end, message);
 }
 
-/* That they go back is on disk before the lease is not any more. */
-static void announce_return(struct manager *manager, const struct lease *lease) {
-    struct detachment *detachment, *next;
-
-    HASH_ITER(by_id, manager->detachments, detachment, next) {
-        bool concerned = false;
-        for (size_t i = 0; i < lease->n_groups; i++)
-            concerned = concerned || detachment_has_group(detachment, lease->groups[i].id);
-        if (concerned && detachment->uid == lease->claimant &&
-            detachment->state == DETACHMENT_DETACHED)
-            (void)manager_announce_reattach(manager, detachment);
-    }
-}
-
-static void give_back_record(struct manager *manager, const struct lease *lease, uint64_t id) {
-    struct detachment *detachment = manager_find_detachment(manager, id);
-
-    if (!detachment || (detachment->uid != lease->claimant && !detachment->guard))
-        return; /* theirs to give back who detached it */
-    int r = manager_reattach(manager, detachment, WAY_BACK_PROBED, false);
-    if (r < 0 && r != -EBUSY)
-        log_message(LOG_ERR, "What lease %llu was granted can not be given back: %s.",
-                    (unsigned long long)lease->id, strerror(-r));
-}
-
-/* The groups of an ended lease that asked for it go back to their host drivers. By number: one that ends
- * at once may take another record with it. */
-static void give_back(struct manager *manager, const struct lease *lease) {
-    struct detachment *found[DETACHMENTS_MAX];
-    struct group *groups[CLAIM_GROUPS_MAX];
-    struct claim claim = {.groups = groups};
-    uint64_t ids[DETACHMENTS_MAX];
-
-    for (size_t i = 0; i < lease->n_groups; i++) {
-        struct group *group = model_group(&manager->model, lease->groups[i].id);
-        if (group && !lease->groups[i].lost)
-            groups[claim.n_groups++] = group;
-    }
-    size_t n = manager_find_detachments(manager, &claim, found);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = found[i]->id;
-    for (size_t i = 0; i < n; i++)
-        give_back_record(manager, lease, ids[i]);
-}
-
 void manager_finish_lease(struct manager *manager, struct lease *lease) {
     uint32_t ended[CLAIM_GROUPS_MAX];
     size_t n_ended = 0;
@@ -98,7 +53,7 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
     manager_stop_draining(manager, lease);
     record_end(manager, lease);
     if (lease->reattach)
-        announce_return(manager, lease);
+        manager_announce_return(manager, lease);
     int r = state_remove(manager->state, lease->id);
     if (r < 0)
         log_message(LOG_ERR, "State of lease %llu can not be removed: %s.",
@@ -106,14 +61,16 @@ void manager_finish_lease(struct manager *manager, struct lease *lease) {
     lease_book_remove(&manager->leases, lease);
     if (manager->listener)
         manager->listener->lease_ended(lease, manager->listener_data);
-    if (lease->reattach)
-        give_back(manager, lease);
+    if (lease->reattach && !lease->reattach_after)
+        manager_give_back(manager, lease);
     for (size_t i = 0; i < n_ended; i++) {
         struct group *group = model_group(&manager->model, ended[i]);
         if (group && !group->switching)
             manager_end_guard(manager, group);
     }
     lease_free(lease);
+    manager_return_due(manager);
+    manager_arm_deadline(manager);
 }
 
 static void arm_drain(struct manager *manager) {
@@ -236,7 +193,10 @@ void manager_end_overdue(struct manager *manager) {
 
 void manager_arm_deadline(struct manager *manager) {
     uint64_t next = lease_book_next_deadline(&manager->leases), now = now_boottime();
+    uint64_t back = manager_next_return(manager);
 
+    if (back && (!next || back < next))
+        next = back;
     ev_timer_stop(manager->loop, &manager->deadline);
     if (!next)
         return;

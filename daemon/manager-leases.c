@@ -166,6 +166,7 @@ struct lease *manager_make_lease(const struct claim *claim, const struct verdict
     lease->interface = claim->interface;
     lease->container = claim->container;
     lease->reattach = claim->reattach;
+    lease->reattach_after = claim->reattach_after;
     lease->lifetime = claim->lifetime;
     lease->kept_pid = claim->kept_pid;
     lease->kept_start = claim->kept_start;

@@ -75,6 +75,7 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
     if (transaction_find(manager, detachment->id) || some_group_is_in_use(manager, detachment))
         return -EBUSY;
     manager_hold_groups(manager, detachment, false);
+    detachment->return_at = 0;
     detachment->state = way == WAY_BACK_PROBED ? DETACHMENT_REATTACHING : DETACHMENT_UNDOING;
     if (unreset)
         detachment->unreset = true;

@@ -175,5 +175,6 @@ void manager_recover(struct manager *manager) {
         if (!group->lease)
             manager_end_guard(manager, group);
     manager_check_iommu_node(manager);
+    manager_return_due(manager);
     manager_arm_deadline(manager);
 }

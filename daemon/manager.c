@@ -73,11 +73,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events) {
         if (lease->state == LEASE_ACTIVE)
             manager_sample_opens(manager, lease);
     manager_try_draining(manager);
+    manager_return_due(manager);
     audit_flush_denials(manager->audit, now_monotonic());
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events) {
     manager_end_overdue(timer->data);
+    manager_return_due(timer->data);
     manager_arm_deadline(timer->data);
 }
 

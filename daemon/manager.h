@@ -182,6 +182,7 @@ struct claim {
     uint64_t ttl; /* seconds; 0 without */
     bool detach;            /* switch drivers first */
     bool reattach;          /* … and back when the lease has ended */
+    uint32_t reattach_after; /* … so many seconds later */
     uint64_t held;          /* the switch that moved the groups for this call; 0 */
     struct device **named;  /* targets that were named as devices */
     size_t n_named;
@@ -443,6 +444,18 @@ bool manager_is_open_unseen(struct manager *manager, const struct claim *claim);
 char *manager_describe_holders(const struct manager *manager, uint64_t id);
 /* "Step unbind of device … from e1000": what a switch is at; the caller's, NULL if nothing hangs. */
 char *manager_describe_switch(const struct manager *manager, uint64_t id);
+/* ---- the way back of what a lease was granted (manager-return.c) */
+
+/* Its way back is on disk before the lease is not any more. */
+void manager_announce_return(struct manager *manager, const struct lease *lease);
+/* The groups of an ended lease go back to their host drivers. */
+void manager_give_back(struct manager *manager, const struct lease *lease);
+/* What was to go back by now and is nobody's goes back. To be called when its time has come, and when
+ * whoever had it may have gone. */
+void manager_return_due(struct manager *manager);
+/* When that is next (boottime, µs); 0: never. */
+uint64_t manager_next_return(const struct manager *manager);
+
 /* Has the next daemon give the members back, if this one ends before manager_reattach. */
 int manager_announce_reattach(struct manager *manager, struct detachment *detachment);
 struct detachment *manager_find_detachment(const struct manager *manager, uint64_t id);

@@ -22,6 +22,10 @@
 /* Seconds for devices that the last user is still letting go of. */
 #define WAIT 10
 
+/* When QEMU has ended, and with it the lease, libvirt resets the devices, unless a VFIO driver has them: they
+ * must not be the host's by then. Seconds that libvirt has to say that it is done. */
+#define REATTACH_AFTER 30
+
 struct hook {
     struct domain domain;
     sd_bus *bus;
@@ -148,6 +152,7 @@ static int claim(struct hook *hook, int pidfd, bool detach) {
         .pidfd = pidfd,
         .detach = detach,
         .reattach = true,
+        .reattach_after = REATTACH_AFTER,
         .key = hook->key,
         .comment = comment,
         .wait = WAIT,
@@ -215,6 +220,18 @@ static int on_reconnect(struct hook *hook) {
     return r < 0 ? refuse_call(hook, &error, r) : 0;
 }
 
+/* What the domain had goes back at once, also if its lease has ended by itself. */
+static int on_release(struct hook *hook) {
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = release_lease(hook);
+
+    if (r < 0)
+        return r;
+    r = caller_reattach(hook->bus, (const char *const *)hook->domain.targets,
+                        strings_length(hook->domain.targets), &error);
+    return r < 0 ? refuse_call(hook, &error, r) : 0;
+}
+
 static const struct operation {
     const char *name, *part;
     int (*run)(struct hook *hook);
@@ -223,7 +240,7 @@ static const struct operation {
     {"prepare", "begin", on_prepare, true},
     {"started", "begin", on_started, true},
     {"reconnect", "begin", on_reconnect, false},
-    {"release", "end", release_lease, false},
+    {"release", "end", on_release, false},
 };
 
 static const struct operation *find_operation(const char *name, const char *part) {

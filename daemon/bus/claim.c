@@ -78,6 +78,7 @@ static int on_claimant_there(sd_bus_message *reply, void *userdata, sd_bus_error
         (void)sd_bus_message_read(reply, "b", &there);
     if (!there && lease && lease->state == LEASE_ACTIVE) {
         lease->reattach = true; /* what was switched for it is undone, too */
+        lease->reattach_after = 0;
         manager_end_lease(manager, lease, LEASE_END_DISCONNECTED);
     }
     return 1;

@@ -121,6 +121,16 @@ static int set_reattach(void *data, const union option_value *value, struct refu
     return OUTCOME_OK;
 }
 
+static int set_reattach_after(void *data, const union option_value *value, struct refusal *refusal) {
+    struct claim_options *options = data;
+
+    if (value->large > OPTION_REATTACH_AFTER_MAX)
+        return refuse(refusal, OUTCOME_INVALID_OPTION,
+                      "Option reattach_after is a number of seconds from 0 to %d.", OPTION_REATTACH_AFTER_MAX);
+    options->reattach_after = (uint32_t)value->large;
+    return OUTCOME_OK;
+}
+
 static int set_pid(void *data, const union option_value *value, struct refusal *refusal) {
     struct claim_options *options = data;
 
@@ -211,12 +221,13 @@ static const struct option claim_options[] = {
     {"detach", 'b', set_detach},       {"reattach", 'b', set_reattach},
     {"pid", 'u', set_pid},             {"pidfd", 'h', set_pidfd},
     {"unit", 's', set_unit},           {"wait", 't', set_claim_wait},
+    {"reattach_after", 't', set_reattach_after},
 };
 
 static const struct option_table claim_table = {
     claim_options, ELEMENTS_OF(claim_options),
-    "mode, interface, lifetime, ttl, uid, key, comment, container, detach, reattach, pid, pidfd, unit "
-    "and wait"};
+    "mode, interface, lifetime, ttl, uid, key, comment, container, detach, reattach, "
+    "reattach_after, pid, pidfd, unit and wait"};
 
 static const struct option lifetime_options[] = {
     {"lifetime", 's', set_lifetime},
@@ -347,6 +358,12 @@ static int check_mode(const struct claim_options *options, struct refusal *refus
     return OUTCOME_OK;
 }
 
+static int check_reattach(const struct claim_options *options, struct refusal *refusal) {
+    if (!options->reattach_after || options->reattach)
+        return OUTCOME_OK;
+    return refuse(refusal, OUTCOME_INVALID_OPTION, "Option reattach_after goes with reattach.");
+}
+
 int claim_options_read(sd_bus_message *message, struct claim_options *ret,
                        struct refusal *refusal) {
     struct claim_options options = {
@@ -363,6 +380,8 @@ int claim_options_read(sd_bus_message *message, struct claim_options *ret,
         r = check_lifetime(&options, refusal);
     if (r == OUTCOME_OK)
         r = check_mode(&options, refusal);
+    if (r == OUTCOME_OK)
+        r = check_reattach(&options, refusal);
     if (options.container)
         options.interface = LEASE_INTERFACE_GROUP;
     if (r == OUTCOME_OK)

@@ -13,6 +13,7 @@
 
 #define OPTION_TEXT_MAX 256
 #define OPTION_TTL_MAX (10ull * 366 * 24 * 3600)
+#define OPTION_REATTACH_AFTER_MAX 3600
 
 struct claim_options {
     unsigned mode, lifetime;
@@ -22,6 +23,7 @@ struct claim_options {
     uid_t uid;
     const char *key, *comment; /* "" without; borrowed from the message */
     bool container, detach, reattach;
+    uint32_t reattach_after;   /* seconds; 0 without */
     pid_t pid;                 /* 0 without */
     int pidfd;                 /* -1 without; borrowed from the message */
     const char *unit;          /* NULL without; borrowed from the message */

@@ -60,6 +60,7 @@ static void take_options(struct call *call, struct question *question) {
     question->claim.ttl = options->ttl;
     question->claim.detach = options->detach;
     question->claim.reattach = options->reattach;
+    question->claim.reattach_after = options->reattach_after;
     question->claim.key = options->key;
     question->claim.comment = options->comment;
 }

@@ -73,7 +73,8 @@ struct lease {
     bool unbind;       /* … and its last step is to unbind the VFIO drivers */
     enum lease_state state;
     enum lease_end end; /* meaningful while draining */
-    bool reattach;      /* drivers are switched back when it has ended */
+    bool reattach;      /* drivers are switched back when it has ended … */
+    uint32_t reattach_after; /* … so many seconds later */
     bool container;     /* its groups were attached to one */
     bool unsaved;       /* what it has become is not on disk yet */
     bool iommu_withdrawn; /* while it drains: so is the holder's access to /dev/iommu */

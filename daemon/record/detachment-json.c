@@ -75,6 +75,8 @@ static int put_detachment(json_object *object, const struct detachment *detachme
         r = json_put_text(object, "state", detachment_state_to_string(detachment->state));
     if (r >= 0 && detachment->pending)
         r = json_put(object, "pending", json_object_new_boolean(true));
+    if (r >= 0 && detachment->return_at)
+        r = json_put_number(object, "return_at", detachment->return_at);
     if (r >= 0 && detachment->unreset)
         r = json_put(object, "unreset", json_object_new_boolean(true));
     if (r >= 0 && detachment->guard)
@@ -211,6 +213,8 @@ static int get_detachment(struct json_reader *reader, struct detachment **ret) {
         r = json_get_truth(reader, "guard", &detachment->guard);
     if (r >= 0)
         r = json_get_truth(reader, "pending", &detachment->pending);
+    if (r >= 0)
+        r = json_get_optional(reader, "return_at", TIME_MAX, &detachment->return_at);
     if (r >= 0)
         r = json_get_truth(reader, "unreset", &detachment->unreset);
     if (r >= 0)

@@ -96,6 +96,8 @@ static int put_endings(json_object *object, const struct lease *lease) {
         r = json_put(object, "unbind", json_object_new_boolean(true));
     if (r >= 0 && lease->reattach)
         r = json_put(object, "reattach", json_object_new_boolean(true));
+    if (r >= 0 && lease->reattach_after)
+        r = json_put_number(object, "reattach_after", lease->reattach_after);
     if (r >= 0 && lease->container)
         r = json_put(object, "container", json_object_new_boolean(true));
     return r;

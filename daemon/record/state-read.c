@@ -25,7 +25,7 @@ static int get_numbers(struct json_reader *reader, struct lease *lease) {
 }
 
 static int get_endings(struct json_reader *reader, struct lease *lease) {
-    uint64_t pid = 0;
+    uint64_t pid = 0, after = 0;
     int r = json_get_optional(reader, "kept_pid", INT32_MAX, &pid);
 
     if (r >= 0)
@@ -37,6 +37,9 @@ static int get_endings(struct json_reader *reader, struct lease *lease) {
         r = json_get_truth(reader, "unbind", &lease->unbind);
     if (r >= 0)
         r = json_get_truth(reader, "reattach", &lease->reattach);
+    if (r >= 0)
+        r = json_get_optional(reader, "reattach_after", UINT32_MAX, &after);
+    lease->reattach_after = (uint32_t)after;
     return r < 0 ? r : json_get_truth(reader, "container", &lease->container);
 }
 

@@ -167,15 +167,26 @@ runs "QEMU is killed"
 qemu_ends
 eventually "the lease goes with it" no_lease
 is "for that reason" "$(reason "$lease")" process-exited
+is "libvirt, which resets them, finds the devices where they were" "$(both)" "vfio-pci vfio-pci"
+fails "QEMU may not open them any more" can_open libvirt-qemu 7
+hook vm stopped end
+is "also then" "$(both)" "vfio-pci vfio-pci"
 hook vm release end
-works_silently "what libvirt says of it then is no matter"
+works_silently "until it says that it is done"
+is "with what QEMU had" "$(both)" "e1000e igb"
 back "QEMU is killed"
 
 hook vm prepare begin
 works_silently "let in"
+lease=$(leases)
 libvirt_ends
-back "libvirt is killed before QEMU runs"
+eventually "libvirt is killed before QEMU runs: the lease is gone" no_lease
+is "for that reason" "$(reason "$lease")" process-exited
 libvirt_begins
+hook vm prepare begin
+works_silently "at once it can start again"
+hook vm release end
+back "libvirt is killed before QEMU runs"
 
 runs "libvirt is killed"
 libvirt_ends
@@ -186,7 +197,9 @@ works_silently "libvirt comes back to it"
 is "the lease is the same" "$(leases) $(lease "$lease" Pid)" "$lease $qemu"
 libvirt_ends
 qemu_ends
-back "QEMU is killed while there is no libvirt"
+eventually "QEMU is killed while there is no libvirt: the lease is gone" no_lease
+within as_before || within as_before || within as_before || :
+back "and after a while"
 libvirt_begins
 
 runs "dmaownd is killed"
@@ -207,6 +220,8 @@ works_silently "a domain that has a lease already is let in"
 is "with another one" "$(leases | wc -l) $([ "$(leases)" = "$lease" ] || echo another)" "1 another"
 is "of what it has now" "$(property "$(leases)" Lease Groups)" "[\"$root/group/7\"]"
 hook vm release end
+is "what it had before goes back later" "$(both)" "e1000e vfio-pci"
+works "or now" call root Reattach 9
 domain vm 2 "$(hostdev 05.0)$(hostdev 08.0 no)"
 back "started anew"
 
@@ -323,10 +338,9 @@ is "by hand it says what it is" "$("$HOOK" 2>&1 || echo $?)" "dmaownd: This is a
 2"
 
 # ---- Whose libvirt has gone
-mkfifo /run/orphan.in
+mkfifo /run/orphan.in /run/orphan.go
 bash -c '"$HOOK" other prepare begin - < /run/orphan.in 2> /run/orphan.err & cat /run/orphan.go > /dev/null' < /dev/null &
 parent=$!
-mkfifo /run/orphan.go
 exec 5> /run/orphan.in
 kill -KILL $parent
 wait $parent 2> /dev/null || :

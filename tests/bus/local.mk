@@ -65,6 +65,7 @@ BUS_TESTS = \
 	%D%/policy.sh \
 	%D%/random.sh \
 	%D%/read.sh \
+	%D%/reattach-after.sh \
 	%D%/recovery.sh \
 	%D%/revoke.sh \
 	%D%/run.sh \

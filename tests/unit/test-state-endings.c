@@ -87,6 +87,16 @@ START_TEST(test_revocation) {
 }
 END_TEST
 
+START_TEST(test_reattach_after) {
+    lease->reattach = true;
+    _cleanup_(lease_freep) struct lease *at_once = read_again();
+    ck_assert(at_once->reattach && at_once->reattach_after == 0);
+    lease->reattach_after = 3600;
+    _cleanup_(lease_freep) struct lease *later = read_again();
+    ck_assert(later->reattach && later->reattach_after == 3600);
+}
+END_TEST
+
 /* As the version before these wrote it. */
 #define EARLIER                                                                                    \
     "{\"boot\":\"" BOOT "\",\"id\":5,\"claimant\":1000,\"holder\":64055,\"pid\":4711,"             \
@@ -116,6 +126,7 @@ START_TEST(test_nothing_more) {
 
     ck_assert_ptr_null(strstr(text, "kept_pid"));
     ck_assert_ptr_null(strstr(text, "kept_start"));
+    ck_assert_ptr_null(strstr(text, "reattach_after"));
     ck_assert_ptr_null(strstr(text, "revoke_at"));
     ck_assert_ptr_null(strstr(text, "unbind"));
 }
@@ -138,6 +149,9 @@ static const struct {
     {"\"kept_start\":9223372036854775807", "kept_start"},
     {"\"kept_start\":-1", "kept_start"},
     {"\"kept_start\":[1]", "kept_start"},
+    {"\"reattach_after\":4294967295", NULL},
+    {"\"reattach_after\":4294967296", "reattach_after"},
+    {"\"reattach_after\":-1", "reattach_after"},
     {"\"revoke_at\":9223372036854775806", NULL},
     {"\"revoke_at\":9223372036854775807", "revoke_at"},
     {"\"revoke_at\":18446744073709551615", "revoke_at"},
@@ -228,6 +242,7 @@ int main(void) {
     tcase_add_test(all, test_process);
     tcase_add_test(all, test_unit);
     tcase_add_test(all, test_revocation);
+    tcase_add_test(all, test_reattach_after);
     tcase_add_test(all, test_earlier_version);
     tcase_add_test(all, test_nothing_more);
     tcase_add_loop_test(all, test_field, 0, ELEMENTS_OF(fields));

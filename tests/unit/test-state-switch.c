@@ -142,6 +142,7 @@ START_TEST(test_round_trip) {
     detachment->guard = _i == 1;
     detachment->pending = _i == 2;
     detachment->unreset = _i == 3;
+    detachment->return_at = _i == 3 ? 86400000001 : 0;
     for (int at = 0; at < DETACHMENT_STATE_MAX; at++) {
         detachment->state = (enum detachment_state)at;
         ck_assert_int_eq(state_save_detachment(state, detachment), 0);
@@ -154,6 +155,7 @@ START_TEST(test_round_trip) {
         ck_assert_int_eq(found[0]->guard, detachment->guard);
         ck_assert_int_eq(found[0]->pending, detachment->pending);
         ck_assert_int_eq(found[0]->unreset, detachment->unreset);
+        ck_assert_uint_eq(found[0]->return_at, detachment->return_at);
         ck_assert_int_eq(found[0]->state, at);
         ck_assert_uint_eq(found[0]->n_members, 3);
         for (size_t i = 0; i < 3; i++)

@@ -63,11 +63,27 @@ of_lease() { property "$lease" Lease "$1"; }
 host_has() { has_no_lease "$2" && has_driver "$1" e1000e && has_override "$1" "(null)"; }
 has_override() { [ "$(override_of "$1")" = "$2" ]; }
 is_gone() { ! kill -0 "$1" 2> /dev/null; }
-# What libvirt has done to the device itself.
-libvirt_log() { grep -E "$1" /tmp/libvirtd.log; }
+
+# A hook before dmaownd's notes what libvirt finds: the driver of the NIC at each call.
+watch_hooks() {
+    link_hook
+    mkdir -p /etc/libvirt/hooks/qemu.d
+    cat > /etc/libvirt/hooks/qemu.d/10-watch <<END
+#!/bin/sh
+echo "\$2 \$(basename "\$(readlink -f /sys/bus/pci/devices/$lent0/driver)")" >> "/tmp/calls.\$1"
+END
+    chmod 755 /etc/libvirt/hooks/qemu.d/10-watch
+}
+# calls NAME: since the last time, on one line
+calls() {
+    tr '\n' ' ' < "/tmp/calls.$1"
+    : > "/tmp/calls.$1"
+}
 
 # ---- Without dmaownd
 fresh_start < <(libvirt_policy)
+mkdir -p /etc/libvirt
+watch_hooks
 check "libvirtd runs" start_libvirt
 domain plain
 domain tiny "$(hostdev "$lent0")"
@@ -81,7 +97,9 @@ check "dmaownd is back" service start
 check "a domain ends that never knew of it" virsh destroy plain
 
 # ---- A life
+calls tiny > /dev/null
 started "a domain with a NIC that the host has" tiny
+is "libvirt finds it on VFIO when it needs it" "$(calls tiny)" "prepare e1000e start vfio-pci started vfio-pci "
 pid=$(domain_pid tiny)
 lease_of "$first"
 is "it has a lease for the user of QEMU, claimed by root" "$(of_lease ClaimantUid) $(of_lease Uid)" \
@@ -106,6 +124,7 @@ domain late "$(hostdev "$lent1")"
 denied "a domain that wants that one is told" late "*dmaownd: *$second*"
 
 check "the domain ends" virsh destroy tiny
+is "libvirt, which resets the NIC then, had it on VFIO" "$(calls tiny)" "stopped vfio-pci release vfio-pci "
 check "its NIC is the host's again" wait_for 30 host_has "$lent0" "$first"
 check "so is the one that was plugged in" wait_for 60 host_has "$lent1" "$second"
 check "the owner of it is the kernel" wait_for 60 is_listed "$second" owner kernel
@@ -133,7 +152,9 @@ check "libvirt comes back" start_libvirt
 domain tiny "$(hostdev "$lent0")"
 started "the domain starts again" tiny
 kill -KILL "$(domain_pid tiny)"
+calls tiny > /dev/null
 check "QEMU is killed: the NIC is the host's" wait_for 120 host_has "$lent0" "$first"
+is "after libvirt has reset it" "$(calls tiny)" "stopped vfio-pci release vfio-pci "
 check "libvirt knows" wait_for 30 sh -c '! virsh -q -c qemu:///system domstate tiny'
 started "started once more" tiny
 check "ended" virsh destroy tiny

@@ -20,10 +20,11 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/verdict-others.c %D%/model/verdict.c %D%/model/verdict.h \
 	%D%/model/vfio-facts.h
 daemon_libmanager_a_SOURCES = \
-	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-drain.c \
+	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-claim.h %D%/manager-drain.c \
 	%D%/manager-endings.c %D%/manager-facts.c %D%/manager-foreign.c %D%/manager-keepers.c \
 	%D%/manager-leases.c %D%/manager-lifetime.c \
-	%D%/manager-repeat.c %D%/manager-return.c %D%/manager-detach.c %D%/manager-detachments.c %D%/manager-guard.c %D%/manager-holders.c %D%/manager-hygiene.c %D%/manager-reattach.c %D%/manager-reserve.c \
+	%D%/manager-repeat.c %D%/manager-return.c %D%/manager-detach.c %D%/manager-detachments.c \
+	%D%/manager-guard.c %D%/manager-holders.c %D%/manager-hygiene.c %D%/manager-reattach.c %D%/manager-reserve.c \
 	%D%/manager-tree.c %D%/manager-usage.c \
 	%D%/manager-steps.c %D%/manager-survey.c %D%/manager-switch.c %D%/manager-switch.h \
 	%D%/manager-policy.c %D%/manager-recovery.c %D%/manager-watch.c \

@@ -82,15 +82,16 @@ static char *describe(unsigned lifetime, pid_t pid, const char *unit) {
     return strdup(policy_lifetime_to_string(lifetime));
 }
 
-static void record_change(struct manager *manager, const struct lease *lease, const struct kept *before) {
+static void record_change(struct manager *manager, const struct lease *lease, const struct kept *before,
+                          uid_t by) {
     _cleanup_(freep) char *old = describe(before->lifetime, before->pid, before->unit);
     _cleanup_(freep) char *new = describe(lease->lifetime, lease->kept_pid, lease->kept_unit);
     char groups[256];
 
     lease_describe_groups(lease, groups, sizeof(groups));
     _cleanup_(freep) char *message =
-        string_format("%s: the lifetime of lease %llu of uid %u is %s (before: %s).", groups,
-                      (unsigned long long)lease->id, lease->holder, new ?: "another", old ?: "another");
+        string_format("%s: the lifetime of lease %llu of uid %u is %s (before: %s), by uid %u.", groups,
+                      (unsigned long long)lease->id, lease->holder, new ?: "another", old ?: "another", by);
     manager_record_lease(manager, AUDIT_LIFETIME, lease, NULL, message);
 }
 
@@ -109,7 +110,7 @@ enum outcome manager_set_lifetime(struct manager *manager, struct lease *lease, 
     kept.unit = strdup(terms->kept_unit ?: "");
     int r = kept.unit ? change(manager, lease, &kept, terms->pidfd) : -ENOMEM;
     if (r >= 0) {
-        record_change(manager, lease, &kept);
+        record_change(manager, lease, &kept, terms->caller.uid);
         if (manager->listener)
             manager->listener->lease_lifetime_changed(lease, kept.unit ?: "", manager->listener_data);
     } else {

@@ -126,7 +126,8 @@ static int set_reattach_after(void *data, const union option_value *value, struc
 
     if (value->large > OPTION_REATTACH_AFTER_MAX)
         return refuse(refusal, OUTCOME_INVALID_OPTION,
-                      "Option reattach_after is a number of seconds from 0 to %d.", OPTION_REATTACH_AFTER_MAX);
+                      "Option reattach_after is a number of seconds from 0 to %d.",
+                      OPTION_REATTACH_AFTER_MAX);
     options->reattach_after = (uint32_t)value->large;
     return OUTCOME_OK;
 }

@@ -56,7 +56,7 @@ struct detachment {
     uid_t uid;     /* who asked for it; 0 for what policy reserves and what the guard pins */
     char *rule;    /* that allowed it; "" for the guard */
     bool pending;  /* its caller has not been answered yet: undone after a crash, too */
-    uint64_t return_at; /* boottime, µs: the members go back then, or when they are free; 0: not by themselves */
+    uint64_t return_at; /* boottime, µs: they go back then, or when they are free; 0: not by themselves */
     bool unreset;  /* what can not be reset goes back as it is */
     bool stuck;    /* of a guard: its way back failed since the last tick; not on disk */
     bool guard;    /* pins only, beside a lease; they go with it */

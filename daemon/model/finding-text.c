@@ -58,9 +58,12 @@ static char *draining_text(const struct lease *lease, const struct verdict_reque
     bool visible = lease_is_visible_to(lease, request->caller.uid);
     _cleanup_(freep) char *openers = visible ? strings_join(lease->openers, ", ") : NULL;
 
-    return string_format("%s was released by uid %u, but %s still has it open; it is free when that "
+    bool several = visible && strings_length(lease->openers) > 1;
+
+    return string_format("%s was released by uid %u, but %s still %s it open; it is free when that "
                          "is closed.",
-                         subject, lease->holder, openers && *openers ? openers : "somebody");
+                         subject, lease->holder, openers && *openers ? openers : "somebody",
+                         several ? "have" : "has");
 }
 
 /* Many users share one uid (libvirt's, root): what each calls its lease tells them apart. */

@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	%D%/prepare \
 	%D%/run \
 	%D%/guest-callers.sh \
+	%D%/guest-libvirt.sh \
 	%D%/guest-lib.sh \
 	%D%/guest-podman.sh \
 	%D%/guest-switch.sh \
@@ -60,6 +61,7 @@ EXTRA_DIST += \
 	%D%/scenario-kernel.sh \
 	%D%/scenario-lease.sh \
 	%D%/scenario-libvirt.sh \
+	%D%/scenario-libvirt-ends.sh \
 	%D%/scenario-lifetimes.sh \
 	%D%/scenario-peers.sh \
 	%D%/scenario-podman.sh \

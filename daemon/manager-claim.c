@@ -113,10 +113,13 @@ enum outcome manager_refuse_by_verdict(struct manager *manager, const struct cla
                                        const struct verdict_request *request,
                                        const struct verdict *verdict, struct refusal *refusal) {
     const struct finding *finding = verdict_first_finding(verdict);
-    _cleanup_(freep) char *text = verdict_text(verdict, request);
+    struct verdict_request for_record = *request;
     const char *rule = finding && finding->rule ? finding->rule->name : NULL;
 
-    manager_record_denial(manager, claim, verdict->first, rule, text ?: "A claim was refused.");
+    for_record.on_record = true;
+    _cleanup_(freep) char *recorded = verdict_text(verdict, &for_record);
+    _cleanup_(freep) char *text = verdict_text(verdict, request);
+    manager_record_denial(manager, claim, verdict->first, rule, recorded ?: "A claim was refused.");
     return refuse(refusal, reason_outcome(verdict->first), "%s", text ?: "Not granted.");
 }
 

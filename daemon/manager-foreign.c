@@ -23,32 +23,33 @@ void manager_report_foreign(struct manager *manager, struct group *group) {
         manager->listener->conflict(group, "", "", text ?: "", manager->listener_data);
 }
 
-static bool some_member_is_enabled(const struct manager *manager, const struct group *group) {
+static unsigned count_enabled(const struct manager *manager, const struct group *group) {
+    unsigned n = 0;
+
     for (const struct device *member = group->members; member; member = member->next_member)
-        if (member->role == ROLE_USER && manager_is_enabled(manager, member))
-            return true;
-    return false;
+        if (member->role == ROLE_USER)
+            n += manager_count_enabled(manager, member);
+    return n;
 }
 
-/* A host driver that left its device enabled must not pass for an opener, so the kernel is asked, once. */
-static void confirm_opener(struct manager *manager, struct group *group) {
-    group->enabled_asked = true;
-    if (manager_ask_kernel(manager, group->id) != NODE_OPEN)
-        return;
-    model_set_open(&manager->model, group, true);
-    group->open_unseen = group->open_enabled = true;
+/* A host driver that left its device enabled must not pass for an opener, so the kernel is asked: once for
+ * each change. */
+static void ask_kernel(struct manager *manager, struct group *group) {
+    bool open = manager_ask_kernel(manager, group->id) == NODE_OPEN;
+
+    model_set_open(&manager->model, group, open);
+    group->open_unseen = group->open_enabled = open;
 }
 
 static void look_at(struct manager *manager, struct group *group) {
-    bool enabled = some_member_is_enabled(manager, group);
+    unsigned enabled = count_enabled(manager, group);
+    bool by_event = group->open && !group->open_unseen;
 
-    if (enabled && !group->open && !group->enabled_asked)
-        confirm_opener(manager, group);
-    if (enabled)
-        return;
-    group->enabled_asked = false;
-    if (group->open_enabled)
+    if (enabled && enabled != group->enabled && !by_event)
+        ask_kernel(manager, group);
+    else if (!enabled && group->open_enabled)
         model_set_open(&manager->model, group, false);
+    group->enabled = enabled;
 }
 
 void manager_look_for_foreign(struct manager *manager) {

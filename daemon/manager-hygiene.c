@@ -86,12 +86,14 @@ static bool is_reset_by_vfio(const struct manager *manager, const struct device 
     return device_is_reset_by(device, device->driver ?: platform ? "vfio-platform" : "vfio-amba", &demands);
 }
 
-bool manager_is_enabled(const struct manager *manager, const struct device *device) {
+unsigned manager_count_enabled(const struct manager *manager, const struct device *device) {
     char path[PATH_MAX], text[16];
+    uint32_t count;
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/enable", device->path) >= sizeof(path))
-        return false;
-    return attribute_read(manager->sysfs, path, text, sizeof(text)) > 0 && !string_equal(text, "0");
+    if ((size_t)snprintf(path, sizeof(path), "%s/enable", device->path) >= sizeof(path) ||
+        attribute_read(manager->sysfs, path, text, sizeof(text)) <= 0 || parse_u32(text, &count) < 0)
+        return 0;
+    return count;
 }
 
 static void sample_group(struct manager *manager, struct lease_group *group) {
@@ -100,7 +102,7 @@ static void sample_group(struct manager *manager, struct lease_group *group) {
     if (group->opened || group->lost || !known)
         return;
     for (const struct device *member = known->members; member; member = member->next_member)
-        if (member->role == ROLE_USER && manager_is_enabled(manager, member))
+        if (member->role == ROLE_USER && manager_count_enabled(manager, member) > 0)
             group->opened = true;
 }
 

@@ -40,6 +40,11 @@ static enum outcome judge(struct manager *manager, const struct lease *lease, co
     struct group *groups[CLAIM_GROUPS_MAX];
     struct claim claim = manager_claim_of(manager, lease, groups);
 
+    /* The claimant may be in another unit now, or in none. */
+    if (terms->caller.uid == lease->claimant)
+        claim.caller = terms->caller;
+    if (lease->holder == lease->claimant)
+        claim.holder = claim.caller;
     claim.lifetime = terms->lifetime;
     claim.pid = terms->pid;
     claim.unit = terms->unit;
@@ -110,6 +115,7 @@ enum outcome manager_set_lifetime(struct manager *manager, struct lease *lease, 
     kept.unit = strdup(terms->kept_unit ?: "");
     int r = kept.unit ? change(manager, lease, &kept, terms->pidfd) : -ENOMEM;
     if (r >= 0) {
+        lease->policy_stale = false; /* it was judged just now */
         record_change(manager, lease, &kept, terms->caller.uid);
         if (manager->listener)
             manager->listener->lease_lifetime_changed(lease, kept.unit ?: "", manager->listener_data);

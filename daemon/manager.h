@@ -161,8 +161,8 @@ void manager_note_bind(struct manager *manager, struct device *device, const cha
 void manager_report_foreign(struct manager *manager, struct group *group);
 /* Finds those who opened a copy of a node. manager_settle reports them. */
 void manager_look_for_foreign(struct manager *manager);
-/* vfio-pci has a device enabled while it is open (manager-hygiene.c). */
-bool manager_is_enabled(const struct manager *manager, const struct device *device);
+/* How often a device is enabled: vfio-pci has it so while it is open (manager-hygiene.c). */
+unsigned manager_count_enabled(const struct manager *manager, const struct device *device);
 
 /* ---- leases (manager-leases.c) */
 

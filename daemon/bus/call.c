@@ -86,11 +86,12 @@ void call_run_again(struct call *call) {
     call_finish(call);
 }
 
-static size_t count_waiting(const struct bus *bus, uid_t uid) {
+/* Claims that wait for others, perhaps for an hour, are counted apart: they keep no other call out. */
+static size_t count_waiting(const struct call *beside) {
     size_t n = 0;
 
-    for (const struct call *call = bus->calls; call; call = call->next)
-        n += call->caller->uid == uid;
+    for (const struct call *call = beside->bus->calls; call; call = call->next)
+        n += call->caller->uid == beside->caller->uid && !call->patient_until == !beside->patient_until;
     return n;
 }
 
@@ -102,7 +103,7 @@ static uint32_t pending_limit(const struct bus *bus) {
 int call_wait(struct call *call) {
     if (call->waits)
         return CALL_WAITS;
-    if (count_waiting(call->bus, call->caller->uid) >= pending_limit(call->bus))
+    if (count_waiting(call) >= pending_limit(call->bus))
         return call_fail(call, OUTCOME_QUOTA_EXCEEDED,
                          "Uid %u has too many calls waiting for an answer; wait for those.",
                          call->caller->uid);

@@ -17,14 +17,17 @@ static int refuse_process(struct call *call, pid_t pid, int error) {
                      strerror(-error));
 }
 
-/* By the fd that the caller passed, by number, or the caller itself. */
+/* By the fd that the caller passed, by number, or the caller itself. Once for a call: at a later look the
+ * number may be another process's. */
 static int open_process(struct call *call, const struct claim_options *options, pid_t *ret_pid) {
-    if (options->pidfd < 0) {
-        *ret_pid = options->pid ?: call->caller->pid;
+    *ret_pid = options->pidfd >= 0 ? 0 : options->pid ?: call->caller->pid;
+    if (call->pidfd < 0 && options->pidfd < 0)
         return process_open(*ret_pid, &call->pidfd);
-    }
-    call->pidfd = fcntl(options->pidfd, F_DUPFD_CLOEXEC, 3);
-    return call->pidfd < 0 ? -errno : process_of_pidfd(call->pidfd, ret_pid);
+    if (call->pidfd < 0)
+        call->pidfd = fcntl(options->pidfd, F_DUPFD_CLOEXEC, 3);
+    if (call->pidfd < 0)
+        return -errno;
+    return process_of_pidfd(call->pidfd, ret_pid);
 }
 
 /* Whoever names a process tells when it ends; that of another user is not theirs to watch. */
@@ -33,7 +36,6 @@ static int take_process(struct call *call, const struct claim_options *options,
     uid_t owner = 0;
     pid_t pid = 0;
 
-    call->pidfd = fd_close(call->pidfd);
     int r = open_process(call, options, &pid);
     if (r >= 0)
         r = process_owner(call->pidfd, pid, &owner);

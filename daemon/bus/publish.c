@@ -283,7 +283,8 @@ static void lease_changed(struct lease *lease, void *userdata) {
 static void lease_lifetime_changed(const struct lease *lease, const char *unit, void *userdata) {
     struct bus *bus = userdata;
     char path[BUS_PATH_MAX];
-    struct names names = {.list = {(char *)"Lifetime", (char *)"Unit", (char *)"Pid"}, .n = 3};
+    struct names names = {
+        .list = {(char *)"Lifetime", (char *)"Unit", (char *)"Pid", (char *)"PolicyStale"}, .n = 4};
 
     emit_changes(bus, bus_lease_path(lease->id, path), BUS_LEASE_INTERFACE, &names);
     bus_watch_unit_of(bus, lease);

@@ -66,10 +66,12 @@ static char *draining_text(const struct lease *lease, const struct verdict_reque
                          several ? "have" : "has");
 }
 
-/* Many users share one uid (libvirt's, root): what each calls its lease tells them apart. */
+/* Many callers share one uid (libvirt and container runtimes root's): what each calls its lease tells them
+ * apart. The record, and what a program of root tells another user, has nobody else's comment. */
 static char *leased_text(const struct lease *lease, const struct verdict_request *request,
                          const char *subject) {
-    const char *comment = lease_is_visible_to(lease, request->caller.uid) ? lease->comment : "";
+    bool shown = !request->on_record && lease->claimant == request->caller.uid;
+    const char *comment = shown ? lease->comment : "";
     bool said = comment && *comment;
 
     return string_format("%s is owned by uid %u (lease %llu%s%s%s); it is free when that lease ends.",

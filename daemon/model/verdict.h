@@ -37,6 +37,7 @@ struct verdict_request {
     enum lease_interface interface;
     uint64_t ttl;                    /* seconds, 0: none asked for */
     uint64_t held;                   /* the switch that was done for this request; 0 */
+    bool on_record;                  /* the sentence is for the journal, which others read too */
     bool reserve;                    /* nobody asks: policy keeps the groups for userspace */
     bool detach;                     /* drivers are switched first */
     bool before_switch;              /* … and were not yet: kernel drivers are not in the way */

@@ -100,6 +100,7 @@ give_back "$(group 9 Lease)"
 drains 9
 for n in {1..8}; do waits w$n bob 9 wait t 60; done
 refused "a ninth one that waits is too many" QuotaExceeded claims bob 9 wait t 60
+refused "but a call that waits for something else is not" InvalidOption call bob Claim 9 lifetime s unit unit s no.service
 drained
 answers=$(for n in {1..8}; do said_to w$n; done | sed 's/.*lease.*/lease/' | sort | uniq -c | awk '{ print $1, $2 }' | paste -sd' ')
 is "one of eight gets it" "$answers" "7 AlreadyOwned 1 lease"
@@ -116,7 +117,7 @@ waits one bob 9 wait t 60 key s job
 service kill > /dev/null
 service start > /dev/null
 within ended one
-like "a daemon that dies says nothing more" "$(cat /run/one.said)" "NoReply"
+like "a daemon that dies says nothing more" "$(cat /run/one.said)" "NoReply|NameHasNoOwner|ServiceUnknown"
 is "it drains on" "$(lease "$lease" State)" draining
 waits one bob 9 wait t 60 key s job
 drained

@@ -94,6 +94,8 @@ refused "another key" AlreadyOwned claim alice 9 key s job-2
 refused "the same key of another claimant" AlreadyOwned claim bob 9 key s job-1
 like "who refuses says whose it is, and what for to who may see that" "$(claim alice 9 2>&1)" \
     "owned by uid 1001 \(lease ${first##*/}, \"für Tests\"\)"
+unlike "nor does root's program tell others" "$(claim root 9 2>&1)" "für Tests"
+unlike "nor the record" "$(grep "DMAOWND_EVENT=denied" "$log")" "für Tests"
 like "and not to others" "$(claim bob 9 2>&1)" "owned by uid 1001 \(lease ${first##*/}\);"
 is "comment" "$(as alice busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Comment | jq -r .data)" "für Tests"
 is "not for others" "$(as bob busctl --json=short get-property $bus_name "$first" org.dmaownd1.Lease Comment | jq -r .data)" ""

@@ -50,4 +50,28 @@ enabled 1
 becomes "a real user after that is seen" foreign owner
 is "and recorded" "$(reports)" 2
 release_hold
+enabled 0
+tick
+
+# Enabled once by a host driver, and once more by a user.
+enabled 1
+tick
+hold root "$FAKEKERNEL/fakectl" hold "$copy"
+enabled 2
+becomes "a user beside what was left enabled is seen" foreign owner
+release_hold
+enabled 1
+becomes "and goes" none owner
+
+# Met by a claim first: it goes, too, when nothing is enabled any more.
+enabled 0
+tick
+hold root "$FAKEKERNEL/fakectl" hold "$copy" container
+is "a claim finds a user that the tick has not seen" "$(error_of claim alice 9)" ForeignOwner
+enabled 1
+tick
+is "it stays" "$(owner)" foreign
+release_hold
+enabled 0
+becomes "until the device is let go of" none owner
 finish

@@ -280,6 +280,7 @@ is "the lease is marked" "$(lease "$lease" PolicyStale)" true
 allow alice '"process", "unit"'
 works "one that the rule has" set_lifetime alice lifetime s unit unit s machine-b.scope
 lives_with unit machine-b.scope
+is "the mark is gone" "$(lease "$lease" PolicyStale)" false
 works "back" set_lifetime alice lifetime s process pid u "$keeper"
 stop_process "$bobs"
 allow alice '"process", "unit", "persistent", "connection", "fd"'

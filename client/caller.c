@@ -182,6 +182,20 @@ int caller_find_lease(sd_bus *bus, const char *key, char **ret_lease, sd_bus_err
     return (*ret_lease = strdup(lease)) ? 0 : -ENOMEM;
 }
 
+int caller_lease_pid(sd_bus *bus, const char *lease, pid_t *ret, sd_bus_error *error) {
+    uint32_t pid;
+    int r = sd_bus_get_property_trivial(bus, DAEMON_NAME, lease, LEASE_INTERFACE, "Pid", error, 'u', &pid);
+
+    if (r < 0 && sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT)) {
+        sd_bus_error_free(error);
+        *ret = 0;
+        return 0;
+    }
+    if (r >= 0)
+        *ret = (pid_t)pid;
+    return r < 0 ? r : 0;
+}
+
 int caller_set_process(sd_bus *bus, const char *lease, int pidfd, sd_bus_error *error) {
     return sd_bus_call_method(bus, DAEMON_NAME, lease, LEASE_INTERFACE, "SetLifetime", error, NULL, "a{sv}",
                               2, "lifetime", "s", "process", "pidfd", "h", pidfd);

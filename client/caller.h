@@ -42,6 +42,9 @@ int caller_claim(sd_bus *bus, const struct caller_claim *claim, char **ret_lease
 /* The caller's active lease under this key; *ret_lease is the caller's to free, NULL if there is none. */
 int caller_find_lease(sd_bus *bus, const char *key, char **ret_lease, sd_bus_error *error);
 
+/* The process that the lease lives with; 0: the lease has ended. */
+int caller_lease_pid(sd_bus *bus, const char *lease, pid_t *ret, sd_bus_error *error);
+
 /* From now on the lease lives with this process. */
 int caller_set_process(sd_bus *bus, const char *lease, int pidfd, sd_bus_error *error);
 

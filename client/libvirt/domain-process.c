@@ -62,14 +62,11 @@ static int check_command_line(pid_t pid, const char *uuid) {
     return -ESRCH;
 }
 
-int qemu_process_open(const char *folder, const struct domain *domain, int *ret_pidfd) {
+static int open_running(pid_t pid, const struct domain *domain, int *ret_pidfd) {
     _cleanup_(fd_closep) int pidfd = -1;
     uid_t euid;
-    pid_t pid;
-    int r = read_pid(folder, domain->name, &pid);
+    int r = process_open(pid, &pidfd);
 
-    if (r >= 0)
-        r = process_open(pid, &pidfd);
     if (r >= 0)
         r = check_command_line(pid, domain->uuid);
     /* It has not ended since it was opened, so that the command line was its own. */
@@ -79,4 +76,17 @@ int qemu_process_open(const char *folder, const struct domain *domain, int *ret_
         return r;
     *ret_pidfd = TAKE_FD(pidfd);
     return 0;
+}
+
+bool process_runs_domain(pid_t pid, const struct domain *domain) {
+    _cleanup_(fd_closep) int pidfd = -1;
+
+    return open_running(pid, domain, &pidfd) >= 0;
+}
+
+int qemu_process_open(const char *folder, const struct domain *domain, int *ret_pidfd) {
+    pid_t pid;
+    int r = read_pid(folder, domain->name, &pid);
+
+    return r < 0 ? r : open_running(pid, domain, ret_pidfd);
 }

@@ -3,6 +3,9 @@
 
 /* The processes that a domain's lease lives with. *ret_pidfd is the caller's. */
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "client/libvirt/domain.h"
 
 /* Where libvirt has the numbers of its QEMU processes. */
@@ -10,6 +13,9 @@
 
 /* libvirt itself, which started this process. -ESRCH if it has ended. */
 int libvirt_process_open(int *ret_pidfd);
+
+/* Whether the process runs the domain: it lives, and has the domain's UUID on its command line. */
+bool process_runs_domain(pid_t pid, const struct domain *domain);
 
 /* The QEMU of a running domain: the process in folder/NAME.pid, if it has the domain's UUID on its command
  * line. -ENOENT: there is no such file; -ESRCH: its process is gone, or is another one; -EINVAL: it has no

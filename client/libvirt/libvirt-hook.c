@@ -13,6 +13,7 @@
 #include "client/caller.h"
 #include "client/libvirt/domain-process.h"
 #include "client/libvirt/domain.h"
+#include "client/libvirt/leased.h"
 #include "client/libvirt/qemu-user.h"
 #include "util/fd.h"
 #include "util/string.h"
@@ -77,12 +78,27 @@ static int find_lease(struct hook *hook, char **ret) {
     return r < 0 ? refuse_call(hook, &error, r) : 0;
 }
 
+/* The lease of a domain that runs, whatever libvirt makes of it, is left alone: it ends with QEMU. */
+static int check_ended(struct hook *hook, const char *lease) {
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    pid_t pid;
+    int r = caller_lease_pid(hook->bus, lease, &pid, &error);
+
+    if (r < 0)
+        return refuse_call(hook, &error, r);
+    if (pid == 0 || !process_runs_domain(pid, &hook->domain))
+        return 0;
+    return refuse(hook, "The domain runs, in process %d; the lease of that ends with it.", (int)pid);
+}
+
 /* Ends the domain's lease, if it has one. */
 static int release_lease(struct hook *hook) {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(freep) char *lease = NULL;
     int r = find_lease(hook, &lease);
 
+    if (r >= 0 && lease)
+        r = check_ended(hook, lease);
     if (r < 0 || !lease)
         return r;
     r = caller_release(hook->bus, lease, WAIT, &error);
@@ -167,7 +183,7 @@ static int claim(struct hook *hook, int pidfd, bool detach) {
     return r < 0 ? refuse_call(hook, &error, r) : 0;
 }
 
-/* The domain does not run, so that a lease of it is one that libvirt could not give back. */
+/* A lease of a domain that does not run is one that libvirt could not give back. */
 static int on_prepare(struct hook *hook) {
     _cleanup_(fd_closep) int libvirt = -1;
     int r = release_lease(hook);
@@ -177,8 +193,33 @@ static int on_prepare(struct hook *hook) {
     return r < 0 ? r : claim(hook, libvirt, true);
 }
 
-static int on_started(struct hook *hook) {
+/* From now on it lives with QEMU. */
+static int hand_over(struct hook *hook, const char *lease, int qemu) {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r = caller_set_process(hook->bus, lease, qemu, &error);
+
+    return r < 0 ? refuse_call(hook, &error, r) : 0;
+}
+
+#define TOO_LATE                                                                                   \
+    "(A device that libvirt chooses from a network's pool is known too late: name it in an "       \
+    "<interface type='hostdev'>.)"
+
+/* What libvirt knew at `prepare` was claimed; there may be more by now. */
+static int check_all_leased(struct hook *hook, const char *lease) {
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    const char *missing;
+    int r = leased_misses(hook->bus, lease, hook->domain.targets, &missing, &error);
+
+    if (r < 0)
+        return refuse_call(hook, &error, r);
+    if (!missing)
+        return 0;
+    return refuse(hook, "The domain has a host device that was not claimed for it before it was started: %s. "
+                        TOO_LATE, missing);
+}
+
+static int on_started(struct hook *hook) {
     _cleanup_(fd_closep) int qemu = -1;
     _cleanup_(freep) char *lease = NULL;
     int r = find_lease(hook, &lease);
@@ -187,25 +228,27 @@ static int on_started(struct hook *hook) {
         return r;
     if (!lease)
         return refuse(hook, "The domain has host devices that were not claimed for it before it was started. "
-                            "(A device that libvirt chooses from a network's pool is known too late: name it "
-                            "in an <interface type='hostdev'>.)");
-    r = open_qemu(hook, &qemu);
-    if (r < 0)
-        return r;
-    r = caller_set_process(hook->bus, lease, qemu, &error);
-    return r < 0 ? refuse_call(hook, &error, r) : 0;
+                            TOO_LATE);
+    r = check_all_leased(hook, lease);
+    if (r >= 0)
+        r = open_qemu(hook, &qemu);
+    return r < 0 ? r : hand_over(hook, lease, qemu);
 }
 
-/* For a domain that runs: nothing is switched under it. */
+/* For a domain that runs. It has its devices open, as a rule, and then there is no lease to be had: nobody
+ * can tell any more what else they are open to. Nothing is switched under it either. */
 static int claim_again(struct hook *hook, int qemu) {
     int r = claim(hook, qemu, false);
     _cleanup_(freep) char *why = TAKE_POINTER(hook->problem);
 
-    return r < 0 && why ? refuse(hook, "The domain runs without a lease: %s", why) : r;
+    if (r >= 0 || !why)
+        return r;
+    return refuse(hook, "The domain runs without a lease, and nothing is to be done about it before it "
+                        "ends. (%s)",
+                  why);
 }
 
 static int on_reconnect(struct hook *hook) {
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(fd_closep) int qemu = -1;
     _cleanup_(freep) char *lease = NULL;
     int r = find_lease(hook, &lease);
@@ -216,8 +259,8 @@ static int on_reconnect(struct hook *hook) {
         return r;
     if (!lease)
         return claim_again(hook, qemu);
-    r = caller_set_process(hook->bus, lease, qemu, &error);
-    return r < 0 ? refuse_call(hook, &error, r) : 0;
+    r = hand_over(hook, lease, qemu);
+    return r < 0 ? r : check_all_leased(hook, lease);
 }
 
 /* What the domain had goes back at once, also if its lease has ended by itself. */
@@ -287,7 +330,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     const struct operation *operation = find_operation(argv[2], argv[3]);
-    if (!operation)
+    /* What a user's own libvirt (qemu:///session) starts has the devices of that user's own leases. */
+    if (!operation || geteuid() != 0)
         return 0;
     int r = read_domain(&hook);
     /* Most domains have no host device, and need no dmaownd. */

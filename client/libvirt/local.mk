@@ -3,7 +3,7 @@
 noinst_LIBRARIES += %D%/liblibvirthook.a
 client_libvirt_liblibvirthook_a_SOURCES = \
 	%D%/domain.c %D%/domain.h %D%/domain-process.c %D%/domain-process.h \
-	%D%/qemu-user.c %D%/qemu-user.h
+	%D%/leased.c %D%/leased.h %D%/qemu-user.c %D%/qemu-user.h
 client_libvirt_liblibvirthook_a_CFLAGS = $(AM_CFLAGS) $(XML_CFLAGS)
 libvirt_hook_libraries = %D%/liblibvirthook.a $(client_libraries) $(XML_LIBS)
 

@@ -62,7 +62,7 @@ hostdev() { # hostdev SLOT.FUNCTION [MANAGED]
         slot='0x${1%.*}' function='0x${1#*.}'/></source></hostdev>"
 }
 # domain NAME NUMBER DEVICES [LABEL]: writes its XML.
-uuid_of() { echo "5b2f9c1e-8a47-4f0d-9a6b-3c1d2e4f5a0$1"; }
+uuid_of() { printf '5b2f9c1e-8a47-4f0d-9a6b-3c1d2e4f5a%02d\n' "$1"; }
 domain() {
     echo "<domain type='kvm' id='1'><name>$1</name><uuid>$(uuid_of "$2")</uuid><devices>$3</devices>
         ${4:+<seclabel type='static' model='dac' relabel='yes'><label>$4</label></seclabel>}</domain>" > "/run/$1.xml"
@@ -145,14 +145,43 @@ hook other release end
 works_silently "its end"
 is "is no end of the first" "$(lease "$lease" State)" active
 
+for call in "prepare begin" "release end"; do
+    # shellcheck disable=SC2086 # words
+    hook vm $call
+    like "while it runs, its lease is left alone: $call" "$said" "^dmaownd: The domain runs, in process $qemu; "
+    is "and stays" "$(lease "$lease" State) $(lease "$lease" Pid) $(both)" "active $qemu vfio-pci vfio-pci"
+done
+is "libvirt goes on" "$status" 0
+hook vm prepare begin
+is "but starts no second one" "$status" 1
+qemu_ends
 hook vm release end
 works_silently "the end of the domain"
 is "is the end of the lease, at once" "$(leases)" ""
-is "for that reason" "$(reason "$lease")" released
-back "released"
+back "ended"
 hook vm release end
 works_silently "twice is no matter"
+
+# A domain that gets more on its way.
+domain more 10 "$(hostdev 08.0)"
+hook more prepare begin
+lease=$(leases)
+domain more 10 "$(hostdev 08.0)$(hostdev 05.0)"
+qemu more 10
+hook more started begin
+denied "a device that was not there at first" "The domain has a host device that was not claimed .*: pci/0000:00:05.0\. "
+is "stops it before the lease is handed over" "$(lease "$lease" Pid)" "$libvirtd"
+domain more 10 "$(hostdev 08.0)"
+hook more started begin
+works_silently "without it, it runs"
+domain more 10 "$(hostdev 08.0)$(hostdev 05.0)$(hostdev 1f.0)"
+hook more reconnect begin
+like "nothing stops it later" "$status $said" "^0 dmaownd: The domain has a host device .*: pci/0000:00:05.0\. "
+like "the journal has it" "$(cat $journal)" "MESSAGE=libvirt domain more, reconnect: The domain has a host device"
 qemu_ends
+domain more 10 "$(hostdev 08.0)"
+hook more release end
+back "one that wanted more"
 
 # ---- Sudden ends
 # runs: the domain vm does; sets $lease and $qemu.
@@ -206,10 +235,10 @@ runs "dmaownd is killed"
 works "kill" service kill
 works "the daemon starts again" service start
 is "the lease is there" "$(lease "$lease" Pid)" "$qemu"
+qemu_ends
 hook vm release end
 works_silently "and is released"
 back "dmaownd is killed"
-qemu_ends
 
 # A libvirt that could not release: the next start does.
 hook vm prepare begin
@@ -228,7 +257,7 @@ back "started anew"
 # ---- Reconnect to a domain without a lease
 qemu vm 2
 hook vm reconnect begin
-like "devices that the host has are left to it" "$status $said" "^0 dmaownd: The domain runs without a lease: .*e1000e"
+like "devices that the host has are left to it" "$status $said" "^0 dmaownd: The domain runs without a lease, .*e1000e"
 like "the journal has it" "$(cat $journal)" "MESSAGE=libvirt domain vm, reconnect: The domain runs without a lease"
 is "nothing was moved" "$(snapshot)" "$before"
 qemu_ends
@@ -239,8 +268,14 @@ qemu other 3
 hook other reconnect begin
 works_silently "devices that nobody has are claimed"
 is "to live with QEMU" "$(lease "$(leases)" Pid)" "$qemu"
-hook other release end
-works_silently "and released"
+manager Release o "$(leases)" > /dev/null
+within no_lease
+hold root "$FAKEKERNEL/fakectl" hold /dev/vfio/9
+hook other reconnect begin
+like "those that QEMU has open are not, any more" "$status $said" \
+    "^0 dmaownd: The domain runs without a lease, and nothing is to be done about it before it ends. .Group 9 is open in"
+is "they are a stranger's" "$(group 9 Owner) $(leases)" "foreign "
+release_hold
 qemu_ends
 fakectl unbind 0000:00:08.0
 fakectl bind 0000:00:08.0 igb
@@ -263,7 +298,10 @@ denied "a QEMU that has ended" "The QEMU of the domain .* it names no process th
 echo "1 or 2" > /run/libvirt/qemu/vm.pid
 hook vm started begin
 denied "no number" "The QEMU of the domain .*vm.pid: Invalid argument"
+lease=$(leases)
 hook vm release end
+works_silently "a domain that has not got so far"
+is "is released" "$(leases) $(reason "$lease")" " released"
 back "not started"
 
 # ---- Denials
@@ -312,8 +350,8 @@ is "a name of several words" "$status $said $(lease "$(leases)" Comment)" "0  li
 qemu "$name" 8
 hook "$name" started begin /run/named.xml
 is "is found again" "$status $said $(lease "$(leases)" Pid)" "0  $qemu"
-hook "$name" release end /run/named.xml
 qemu_ends
+hook "$name" release end /run/named.xml
 
 # ---- What is no domain
 # bad NAME TEXT SENTENCE
@@ -336,6 +374,8 @@ hook bad prepare begin
 denied "a flood" "The XML of the domain is larger than 16 MiB."
 is "by hand it says what it is" "$("$HOOK" 2>&1 || echo $?)" "dmaownd: This is a hook of libvirt, which runs it with NAME OPERATION begin|end - and the XML of a domain: see dmaownd-libvirt-hook(8).
 2"
+
+is "a user's own libvirt is not served" "$(setpriv --reuid alice --regid alice --init-groups -- "$HOOK" vm prepare begin - < /run/vm.xml 2>&1; echo $?)" 0
 
 # ---- Whose libvirt has gone
 mkfifo /run/orphan.in /run/orphan.go

@@ -137,14 +137,26 @@ static bool judge_device_policy(struct court *court, const struct device *device
     return true;
 }
 
+/* The first one that the rule decides about. */
+static const struct group *find_group_of_rule(const struct verdict_request *request,
+                                              const struct policy_rule *rule) {
+    for (size_t i = 0; i < request->n_groups; i++)
+        for (struct device *member = request->groups[i]->members; member; member = member->next_member) {
+            struct policy_device view = verdict_policy_view(member);
+            if (!needs_no_rule(member) && decide(request, &view) == rule)
+                return request->groups[i];
+        }
+    return NULL;
+}
+
 /* Mode and lifetime are each rule's own, so the finding names the rule that says no. */
 static void judge_terms(struct court *court) {
     const struct verdict_request *request = court->request;
-    const struct group *first_group = request->n_groups ? request->groups[0] : NULL;
 
     for (size_t i = 0; i < court->verdict->n_rules; i++) {
         const struct policy_rule *rule = court->verdict->rules[i];
-        struct finding finding = {.blocks = true, .rule = rule, .group = first_group};
+        struct finding finding = {
+            .blocks = true, .rule = rule, .group = find_group_of_rule(request, rule)};
         if (request->mode && !(rule->modes & request->mode)) {
             finding.reason = REASON_MODE_DENIED;
             court_find(court, &finding);

@@ -86,6 +86,18 @@ START_TEST(test_detach_denied) {
 }
 END_TEST
 
+/* Of several groups, the one that the rule is about is named. */
+START_TEST(test_detach_denied_elsewhere) {
+    scene.before = "{\"name\": \"fixed\", \"effect\": \"allow\","
+                   "\"match\": {\"name\": \"0000:00:06.0\"}, \"subjects\": {\"users\": [900]}},";
+    put_nic(&scene.model, PCI("06.0"), "e1000e", 8);
+    ask_for(8);
+    assert_blocks("detach-denied");
+    ck_assert_str_eq(text_of(REASON_DETACH_DENIED),
+                     "Group 8: driver switching is not allowed by rule \"fixed\".");
+}
+END_TEST
+
 /* It must be in every rule that decides a member. */
 START_TEST(test_detach_in_all_rules) {
     put_nic(&scene.model, PCI("05.1"), "e1000e", 7);
@@ -339,6 +351,7 @@ static void add_tests(TCase *all) {
     tcase_add_test(all, test_after_switch);
     tcase_add_test(all, test_nothing_to_move);
     tcase_add_loop_test(all, test_detach_denied, 0, 2);
+    tcase_add_test(all, test_detach_denied_elsewhere);
     tcase_add_test(all, test_detach_in_all_rules);
     tcase_add_test(all, test_use);
     tcase_add_test(all, test_use_without_detach);

@@ -70,7 +70,8 @@ denied "a rule without detach: the kernel's driver, and why it stays" fixed \
 domain unruled "$(hostdev "$unruled")"
 denied "no rule" unruled "*dmaownd: *$unruled*"
 domain both "$(hostdev "$lent0")" "$(hostdev "$fixed")"
-denied "two devices, one of which is refused" both "*dmaownd: *$fixed*"
+denied "two devices, one of which is refused" both \
+    "*dmaownd: *Group $(group_of "$fixed"): driver switching is not allowed by rule \"fixed\"*"
 is "leave both with the host" "$(driver_of "$lent0") $(driver_of "$fixed")" "e1000e e1000e"
 check "and nothing leased" has_no_lease "$first"
 is "which is on record" "$(journal_count denied "$first")" 1

@@ -23,6 +23,8 @@
 /* The container before may not be quite gone: its group drains. */
 #define WAIT_SECONDS 10
 
+#define ERROR_ALREADY_OWNED "org.dmaownd1.Error.AlreadyOwned"
+
 /* As engines show an id. */
 #define ID_SHOWN 12
 
@@ -138,6 +140,44 @@ static int read_bundle(const struct hook *hook, dev_t *ret) {
     return EXIT_SUCCESS;
 }
 
+/* ---- A lease that is there --------------------------------------------------------------------- */
+
+/* 0: it lives with none, or has ended meanwhile. */
+static int read_process(const struct hook *hook, const char *lease, pid_t *ret, sd_bus_error *error) {
+    uint32_t pid = 0;
+    int r = sd_bus_get_property_trivial(hook->bus, DAEMON_NAME, lease, LEASE_INTERFACE, "Pid", error, 'u',
+                                        &pid);
+
+    if (r < 0 && sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT)) {
+        sd_bus_error_free(error);
+        r = 0;
+    }
+    if (r < 0)
+        return r;
+    *ret = (pid_t)pid;
+    return 0;
+}
+
+/* Of a container that runs, and has the same id: ids are unique under one root folder of one runtime only. */
+static bool is_of_another(const struct hook *hook, pid_t pid) {
+    _cleanup_(fd_closep) int pidfd = -1;
+    uid_t uid;
+
+    if (pid == hook->state.pid)
+        return false;
+    int r = process_open(pid, &pidfd);
+    if (r >= 0)
+        r = process_owner(pidfd, pid, &uid);
+    return r != -ESRCH; /* what is not known counts as running */
+}
+
+static int refuse_other(const struct hook *hook, pid_t pid, sd_bus_error *error) {
+    return sd_bus_error_setf(error, ERROR_ALREADY_OWNED,
+                             "The group is leased for process %i, of another container with the id %s: stop "
+                             "that one first, or give this one another id.",
+                             (int)pid, hook->state.id);
+}
+
 /* ---- Claim ------------------------------------------------------------------------------------- */
 
 static int check_node(const struct hook *hook, dev_t inside) {
@@ -168,9 +208,7 @@ static int check_granted(const struct hook *hook, const char *lease, dev_t insid
                   hook->node, hook->device, node && *node ? "; that is " : "", node ? node : "");
 }
 
-/* A lease under the key is a sibling's in this container, or of the process that this container had before:
- * from now on it lives with this one. */
-static int take_lease(const struct hook *hook, int pidfd, char **ret_lease, sd_bus_error *error) {
+static int make_claim(const struct hook *hook, int pidfd, char **ret_lease, sd_bus_error *error) {
     _cleanup_(freep) char *comment = string_format("container %s", hook->state.id);
     const struct caller_claim claim = {
         .targets = &hook->device,
@@ -181,15 +219,33 @@ static int take_lease(const struct hook *hook, int pidfd, char **ret_lease, sd_b
         .comment = comment,
         .wait = WAIT_SECONDS,
     };
-    _cleanup_(freep) char *lease = NULL;
 
-    if (!comment)
-        return -ENOMEM;
+    return comment ? caller_claim(hook->bus, &claim, ret_lease, error) : -ENOMEM;
+}
+
+/* *lease: of a process that has ended, or NULL. */
+static int claim_anew(const struct hook *hook, int pidfd, char **lease, sd_bus_error *error) {
+    int r = *lease ? caller_release(hook->bus, *lease, WAIT_SECONDS, error) : 0;
+
+    free(TAKE_POINTER(*lease));
+    return r < 0 ? r : make_claim(hook, pidfd, lease, error);
+}
+
+/* Nothing is touched if it is another container's. A device of the same group has claimed for this container
+ * before, or the lease is of a process whose end dmaownd has not seen. */
+static int take_lease(const struct hook *hook, int pidfd, char **ret_lease, sd_bus_error *error) {
+    _cleanup_(freep) char *lease = NULL;
+    pid_t pid = 0;
     int r = caller_find_lease(hook->bus, hook->key, &lease, error);
+
     if (r >= 0 && lease)
+        r = read_process(hook, lease, &pid, error);
+    if (r >= 0 && lease && is_of_another(hook, pid))
+        r = refuse_other(hook, pid, error);
+    if (r >= 0 && lease && pid == hook->state.pid)
         r = caller_set_process(hook->bus, lease, pidfd, error);
     else if (r >= 0)
-        r = caller_claim(hook->bus, &claim, &lease, error);
+        r = claim_anew(hook, pidfd, &lease, error);
     if (r >= 0)
         *ret_lease = TAKE_POINTER(lease);
     return r;
@@ -227,16 +283,26 @@ static int hook_claim(struct hook *hook) {
 
 /* ---- Release ----------------------------------------------------------------------------------- */
 
+static int release_lease(const struct hook *hook, sd_bus_error *error) {
+    _cleanup_(freep) char *lease = NULL;
+    pid_t pid;
+    int r = caller_find_lease(hook->bus, hook->key, &lease, error);
+
+    if (r < 0 || !lease)
+        return r;
+    r = read_process(hook, lease, &pid, error);
+    if (r < 0 || is_of_another(hook, pid))
+        return r;
+    return caller_release(hook->bus, lease, WAIT_SECONDS, error);
+}
+
 /* The lease ends with the container's process in any case: no failure here is one of the container. */
 static int hook_release(struct hook *hook) {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    _cleanup_(freep) char *lease = NULL;
     int r = caller_connect(&hook->bus, &error);
 
     if (r >= 0)
-        r = caller_find_lease(hook->bus, hook->key, &lease, &error);
-    if (r >= 0 && lease)
-        r = caller_release(hook->bus, lease, WAIT_SECONDS, &error);
+        r = release_lease(hook, &error);
     if (r < 0) {
         _cleanup_(freep) char *sentence = caller_sentence(&error, r);
         (void)say(hook, LOG_WARNING, sentence ? sentence : "out of memory");

@@ -204,18 +204,39 @@ process[two]=0
 hook two release 0000:00:08.0 /dev/vfio/9
 is "releases nothing, with pid 0 as runtimes say it" "$status$said" 0
 
-# A container that starts again, before its old process is seen to be gone
+# Two containers with one id, of two runtimes, and the same one that starts again
 container again /dev/vfio/9
 hook again claim 0000:00:08.0 /dev/vfio/9
 lease=$(lease_of 9)
 old=${process[again]}
 container again /dev/vfio/9
 hook again claim 0000:00:08.0 /dev/vfio/9
-is "the lease lives with the new process" "$status $(lease_of 9) $(lease "$lease" Pid)" "0 $lease ${process[again]}"
+is "another of the same id is refused while the first one runs" "$status" 1
+like "by the process" "$said" "^dmaownd: The group is leased for process $old, of another container with the id again: "
+hook again release 0000:00:08.0 /dev/vfio/9
+is "and when it stops" "$status$said" 0
+is "the lease is the first one's" "$(lease_of 9) $(lease "$lease" Pid) $(lease "$lease" State)" "$lease $old active"
+kill -STOP "$(daemon_pid)"
 kill -KILL "$old"
 wait "$old" 2> /dev/null || :
-manager Rescan > /dev/null
-is "not with the old one" "$(lease "$lease" State)" active
+# The daemon sees the end, and the question, when it runs again: in either order.
+state again | "$OCI_HOOK" claim 0000:00:08.0 /dev/vfio/9 > /run/again 2>&1 &
+claiming=$!
+kill -CONT "$(daemon_pid)"
+status=0
+wait $claiming || status=$?
+is "when the first one is dead it gets the group" "$status $(cat /run/again)" "0 "
+is "with a lease of its own" "$(lease "$(lease_of 9)" Pid)" "${process[again]}"
+root_may '{ "bus": "pci" }'
+sed -i 's/"lifetimes": .*\]/"lifetimes": ["process", "persistent"] } ]/' "$config/policy.json"
+reload
+lease=$(lease_of 9)
+works "a lease that root keeps" busctl call $bus_name "$lease" org.dmaownd1.Lease SetLifetime 'a{sv}' 1 lifetime s persistent
+hook again claim 0000:00:08.0 /dev/vfio/9
+is "is not the container's: it is released, and there is a new one" "$status$said $(lease "$(lease_of 9)" Pid)" "0 ${process[again]}"
+unlike "with another number" "$(lease_of 9)" "^$lease\$"
+root_may '{ "bus": "pci" }'
+reload
 stop again
 eventually "and ends with it" owner_is 9 none
 

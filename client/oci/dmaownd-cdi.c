@@ -126,12 +126,52 @@ static int look_soon(struct publisher *publisher) {
 
 /* ---- What the bus says ------------------------------------------------------------------------ */
 
-/* Leases come and go without a change to what is published. */
+/* What the list is made of. Owners and leases come and go without a change to it. */
+static bool is_shown(const char *property) {
+    static const char *const shown[] = {"Node", "Devices", "Driver", "Role"};
+
+    for (size_t i = 0; i < ELEMENTS_OF(shown); i++)
+        if (string_equal(property, shown[i]))
+            return true;
+    return false;
+}
+
+static int read_changed(sd_bus_message *signal, bool *shown) {
+    const char *name;
+    int r = sd_bus_message_enter_container(signal, 'a', "{sv}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(signal, 'e', "sv")) > 0) {
+        r = sd_bus_message_read(signal, "s", &name);
+        if (r >= 0) {
+            *shown = *shown || is_shown(name);
+            r = sd_bus_message_skip(signal, "v");
+        }
+        if (r >= 0)
+            r = sd_bus_message_exit_container(signal);
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(signal);
+}
+
+/* Changed with a value, or invalidated without one. */
+static bool shows_change(sd_bus_message *signal) {
+    _cleanup_(strings_freep) char **invalidated = NULL;
+    bool shown = false;
+    int r = sd_bus_message_skip(signal, "s");
+
+    if (r >= 0)
+        r = read_changed(signal, &shown);
+    if (r >= 0)
+        r = sd_bus_message_read_strv(signal, &invalidated);
+    for (size_t i = 0; i < strings_length(invalidated); i++)
+        shown = shown || is_shown(invalidated[i]);
+    return r >= 0 && shown;
+}
+
 static bool is_of_interest(sd_bus_message *signal) {
-    const char *path = sd_bus_message_get_path(signal);
+    const char *path;
 
     if (sd_bus_message_is_signal(signal, "org.freedesktop.DBus.Properties", "PropertiesChanged"))
-        return !string_equal(path, DAEMON_PATH) && !string_after(path, LEASE_PREFIX);
+        return shows_change(signal);
     if (sd_bus_message_is_signal(signal, "org.freedesktop.DBus.ObjectManager", NULL))
         return sd_bus_message_read(signal, "o", &path) > 0 && !string_after(path, LEASE_PREFIX);
     return sd_bus_message_is_signal(signal, MANAGER_INTERFACE, "PolicyReloaded");

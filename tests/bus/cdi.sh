@@ -98,6 +98,31 @@ eventually "it comes to rest" settled
 before=$(switches)
 for _ in 1 2 3 4 5; do manager ListGroups > /dev/null; done
 is "others' questions do not wake it" "$(switches)" "$before"
+# What it was asked until a change that it does look at came.
+busctl --json=short monitor --match "type='method_call',member='Explain'" $bus_name > /run/explained 2> /run/explaining &
+monitor=$!
+within grep -q Monitoring /run/explaining
+explained() { grep -c '"member":"Explain"' /run/explained || :; }
+look() {
+    fakectl unbind 0000:00:08.0
+    becomes "a change" "${all/ 0000:00:08.0/}" names
+    fakectl bind 0000:00:08.0 vfio-pci
+    becomes "and back" "$all" names
+    within settled
+    same=0
+}
+look
+once=$(explained)
+for _ in 1 2 3; do
+    lease=$(busctl --json=short call $bus_name $root org.dmaownd1.Manager Claim 'asa{sv}' 1 9 2 lifetime s process pid u $$ |
+        jq -r '.data[0]')
+    manager Release o "$lease" > /dev/null
+    within owner_is 9 none
+done
+within settled
+is "claims and releases make it ask nothing" "$(explained)" "$once"
+kill $monitor
+wait $monitor || :
 
 # ---- Always whole
 cat > /run/reader.py <<'P'

@@ -302,11 +302,22 @@ static int run(const char *directory, const char *hook) {
     return r == 0 && removed >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Of one that could not do it itself. Returns the exit status. */
+static int remove_file(const char *directory) {
+    _cleanup_(fd_closep) int fd = fd_open_directory(AT_FDCWD, directory);
+
+    if (fd == -ENOENT || (fd >= 0 && (unlinkat(fd, FILE_NAME, 0) == 0 || errno == ENOENT)))
+        return EXIT_SUCCESS;
+    complain(LOG_ERR, "the specification cannot be removed", NULL, fd < 0 ? fd : -errno);
+    return EXIT_FAILURE;
+}
+
 static void usage(void) {
     printf("dmaownd-cdi [OPTION]...\n"
            "Tells container engines which devices policy lets them have; see dmaownd-cdi(8).\n\n"
            "  --directory DIR    where engines look (default " CDI_DIRECTORY ")\n"
            "  --hook PATH        the hooks' program (default " PKGLIBEXECDIR "/oci-hook)\n"
+           "  --remove           remove what one that died has left, and end\n"
            "  --version          print the version, and end\n"
            "  --help             print this, and end\n");
 }
@@ -315,11 +326,13 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         {"directory", required_argument, NULL, 'd'},
         {"hook", required_argument, NULL, 'k'},
+        {"remove", no_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL},
     };
     const char *directory = CDI_DIRECTORY, *hook = PKGLIBEXECDIR "/oci-hook";
+    bool removes = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "hV", options, NULL)) >= 0)
@@ -329,6 +342,9 @@ int main(int argc, char **argv) {
             break;
         case 'k':
             hook = optarg;
+            break;
+        case 'r':
+            removes = true;
             break;
         case 'h':
             usage();
@@ -344,5 +360,5 @@ int main(int argc, char **argv) {
         return 2;
     }
     (void)umask(022);
-    return run(directory, hook);
+    return removes ? remove_file(directory) : run(directory, hook);
 }

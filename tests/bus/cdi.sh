@@ -171,6 +171,18 @@ is "an end by SIGTERM is a good end" "$(stop_cdi)" "status 0"
 is "and leaves no file" "$(ls -A $cdi)" another.json
 works "start" start_cdi
 becomes "again" "$all" names
+pid=$(cdi_pid)
+kill -KILL "$pid"
+eventually "it is killed" eval '! kill -0 $pid'
+is "and leaves a file" "$(names)" "$all"
+works "which the unit removes" grep -qx "ExecStopPost=/.*/dmaownd-cdi --remove" "$top_builddir/systemd/dmaownd-cdi.service"
+works "in this way" "$CDI" --directory $cdi --remove
+is "and nothing else" "$(ls -A $cdi)" another.json
+works "again, when there is none" "$CDI" --directory $cdi --remove
+works "nor a folder" "$CDI" --directory $cdi/none --remove
+fails "but not where there is no folder" "$CDI" --directory $cdi/another.json --remove
+works "start" start_cdi
+becomes "and it is there" "$all" names
 
 # ---- The hook
 # container ID DEVICE-NODE...: starts a process for it, and writes its bundle, with the nodes as the host has them.

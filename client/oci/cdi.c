@@ -68,6 +68,15 @@ int cdi_add_group(struct cdi *cdi, uint32_t group, const char *node, const char 
     return 0;
 }
 
+int cdi_add_known(struct cdi *cdi, const struct cdi *known, const char *node) {
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < known->n_devices; i++)
+        if (strcmp(known->devices[i].node, node) == 0)
+            r = cdi_add(cdi, known->devices[i].name, node);
+    return r;
+}
+
 void cdi_done(struct cdi *cdi) {
     for (size_t i = 0; i < cdi->n_devices; i++) {
         free(cdi->devices[i].name);

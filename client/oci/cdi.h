@@ -34,6 +34,9 @@ struct cdi {
 int cdi_add_group(struct cdi *cdi, uint32_t group, const char *node, const char *first,
                   json_object *findings);
 
+/* Adds what *known has of the group with this node, for a group that cannot be judged now. 0 or -ENOMEM. */
+int cdi_add_known(struct cdi *cdi, const struct cdi *known, const char *node);
+
 /* The specification, sorted by name; hook is the path of the hooks' program. A name that stands for devices
  * of two groups is left out. *ret is the caller's; NULL when there is no device, which no reader allows.
  * 0 or -ENOMEM. */

@@ -15,6 +15,7 @@
 
 #include "client/caller.h"
 #include "client/oci/cdi-ask.h"
+#include "util/clock.h"
 #include "util/fd.h"
 #include "util/string.h"
 
@@ -37,6 +38,8 @@ struct publisher {
     const char *hook;
     bool known;    /* written says what is there */
     char *written; /* NULL: no file */
+    struct cdi listed; /* what was found the last time */
+    bool complained;   /* of a group that there was no answer about */
     uint64_t looked;
 };
 
@@ -47,14 +50,20 @@ static void publisher_done(struct publisher *publisher) {
     fd_close(publisher->directory);
     free(publisher->daemon);
     free(publisher->written);
+    cdi_done(&publisher->listed);
+}
+
+/* <N> is the priority, for the journal. */
+static void say(int priority, const char *what, const char *text) {
+    _cleanup_(freep) char *escaped = text ? text_escape(text) : NULL;
+
+    fprintf(stderr, "<%d>dmaownd-cdi: %s: %s\n", priority, what, escaped ? escaped : "out of memory");
 }
 
 static void complain(int priority, const char *what, const sd_bus_error *error, int r) {
     _cleanup_(freep) char *sentence = caller_sentence(error, r);
-    _cleanup_(freep) char *escaped = sentence ? text_escape(sentence) : NULL;
 
-    /* <N> is the priority, for the journal. */
-    fprintf(stderr, "<%d>dmaownd-cdi: %s: %s\n", priority, what, escaped ? escaped : "out of memory");
+    say(priority, what, sentence);
 }
 
 /* ---- The file --------------------------------------------------------------------------------- */
@@ -76,19 +85,40 @@ static int publish(struct publisher *publisher, const char *text) {
     return r;
 }
 
+/* Once for as long as there is one. */
+static void say_problem(struct publisher *publisher, const char *problem) {
+    if (problem && !publisher->complained)
+        say(LOG_WARNING, "a group is not judged", problem);
+    publisher->complained = problem != NULL;
+}
+
+static int publish_all(struct publisher *publisher, struct cdi *cdi) {
+    _cleanup_(freep) char *text = NULL;
+    int r = cdi_format(cdi, publisher->hook, &text);
+
+    return r < 0 ? r : publish(publisher, text);
+}
+
+/* 1: not all groups could be judged. */
 static int look(struct publisher *publisher, sd_bus_error *error) {
     _cleanup_(cdi_done) struct cdi cdi = {0};
-    _cleanup_(freep) char *text = NULL;
-    int r = publisher->daemon ? cdi_ask(publisher->bus, publisher->daemon, &cdi, error) : 0;
+    _cleanup_(freep) char *problem = NULL;
+    int r = 0;
 
+    if (publisher->daemon)
+        r = cdi_ask(publisher->bus, publisher->daemon, &publisher->listed, &cdi, &problem, error);
     if (r >= 0)
-        r = cdi_format(&cdi, publisher->hook, &text);
-    if (r >= 0)
-        r = publish(publisher, text);
-    if (r >= 0)
-        (void)sd_notifyf(false, "READY=1\nSTATUS=%zu devices are published%s", cdi.n_devices,
-                         publisher->daemon ? "" : "; dmaownd does not run");
-    return r;
+        r = publish_all(publisher, &cdi);
+    if (r < 0)
+        return r;
+    (void)sd_notifyf(false, "READY=1\nSTATUS=%zu devices are published%s%s", cdi.n_devices,
+                     publisher->daemon ? "" : "; dmaownd does not run",
+                     problem ? "; not all groups could be judged" : "");
+    say_problem(publisher, problem);
+    cdi_done(&publisher->listed);
+    publisher->listed = cdi;
+    cdi = (struct cdi){0};
+    return problem != NULL;
 }
 
 /* ---- When to look ----------------------------------------------------------------------------- */
@@ -99,28 +129,30 @@ static int look_at(struct publisher *publisher, uint64_t usec) {
     return r < 0 ? r : sd_event_source_set_enabled(publisher->timer, SD_EVENT_ONESHOT);
 }
 
-/* Whatever is not known to be true is not published. */
+/* Without an answer of the daemon nothing is known to be true. */
+static void publish_nothing(struct publisher *publisher) {
+    (void)sd_notify(false, "READY=1\nSTATUS=no device is published");
+    (void)publish(publisher, NULL);
+    cdi_done(&publisher->listed);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     struct publisher *publisher = userdata;
     int r = look(publisher, &error);
 
-    (void)sd_event_now(publisher->event, CLOCK_MONOTONIC, &usec);
-    publisher->looked = usec;
-    if (r >= 0)
+    publisher->looked = now_monotonic();
+    if (r == 0)
         return 0;
-    complain(LOG_WARNING, "no device is published", &error, r);
-    (void)sd_notify(false, "READY=1\nSTATUS=no device is published");
-    (void)publish(publisher, NULL);
-    return look_at(publisher, usec + RETRY_USEC);
+    if (r < 0) {
+        complain(LOG_WARNING, "no device is published", &error, r);
+        publish_nothing(publisher);
+    }
+    return look_at(publisher, publisher->looked + RETRY_USEC);
 }
 
+/* Also when one is due later. */
 static int look_soon(struct publisher *publisher) {
-    int enabled = 0;
-    int r = sd_event_source_get_enabled(publisher->timer, &enabled);
-
-    if (r < 0 || enabled != SD_EVENT_OFF)
-        return r;
     return look_at(publisher, publisher->looked + REFRESH_INTERVAL_USEC);
 }
 

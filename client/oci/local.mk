@@ -15,11 +15,13 @@ oci_hook_LDADD = $(client_libraries)
 
 # Tests.
 if HAVE_CHECK
-oci_tests = tests/unit/test-cdi tests/unit/test-oci-state
+oci_tests = tests/unit/test-cdi tests/unit/test-cdi-ask tests/unit/test-oci-state
 check_PROGRAMS += $(oci_tests)
 TESTS += $(oci_tests)
 endif
 tests_unit_test_cdi_SOURCES = tests/unit/test-cdi.c
 tests_unit_test_cdi_LDADD = $(client_libraries) $(CHECK_LIBS)
+tests_unit_test_cdi_ask_SOURCES = tests/unit/test-cdi-ask.c
+tests_unit_test_cdi_ask_LDADD = $(client_libraries) $(CHECK_LIBS)
 tests_unit_test_oci_state_SOURCES = tests/unit/test-oci-state.c
 tests_unit_test_oci_state_LDADD = $(client_libraries) $(CHECK_LIBS)

@@ -266,7 +266,7 @@ int caller_reattach(sd_bus *bus, const char *const *targets, size_t n_targets, s
     if (r >= 0)
         r = append_targets(call, targets, n_targets);
     if (r >= 0)
-        r = sd_bus_message_append(call, "a{sv}", 0);
+        r = sd_bus_message_append(call, "a{sv}", 1, "returning", "b", true);
     if (r >= 0)
         r = sd_bus_call(bus, call, CALL_TIMEOUT_USEC, error, NULL);
     for (size_t i = 0; r < 0 && i < ELEMENTS_OF(expected); i++)

@@ -52,8 +52,8 @@ int caller_set_process(sd_bus *bus, const char *lease, int pidfd, sd_bus_error *
  * then. One that has ended is no error. */
 int caller_release(sd_bus *bus, const char *lease, unsigned wait, sd_bus_error *error);
 
-/* Gives the targets back to the host, which reattach_after would do later. Those that were not detached, or
- * that somebody else has by now, are no error. */
+/* Gives the targets back to the host which reattach_after would give back later. Others, and those that
+ * somebody else has by now, are left, and are no error. */
 int caller_reattach(sd_bus *bus, const char *const *targets, size_t n_targets, sd_bus_error *error);
 
 /* What error, or -r where it is not set, says to a person, as it came: text_escape() is for who shows it.

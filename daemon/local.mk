@@ -17,7 +17,7 @@ daemon_libmodel_a_SOURCES = \
 	%D%/model/node-facts.c %D%/model/node-facts.h \
 	%D%/model/outcome.c %D%/model/outcome.h %D%/model/target.c \
 	%D%/model/survey.c %D%/model/survey.h %D%/model/verdict-internal.h \
-	%D%/model/verdict-others.c %D%/model/verdict.c %D%/model/verdict.h \
+	%D%/model/verdict-others.c %D%/model/verdict-policy.c %D%/model/verdict.c %D%/model/verdict.h \
 	%D%/model/vfio-facts.h
 daemon_libmanager_a_SOURCES = \
 	%D%/manager.c %D%/manager.h %D%/manager-access.c %D%/manager-claim.c %D%/manager-claim.h %D%/manager-drain.c \

@@ -69,9 +69,7 @@ static bool find_groups_again(struct manager *manager, struct claim *claim, cons
 static void reconsider_opener(struct manager *manager, struct group *group) {
     if (!group->open || !group->open_unseen || group->lease)
         return;
-    bool open = manager_ask_kernel(manager, group->id) == NODE_OPEN;
-    model_set_open(&manager->model, group, open);
-    group->open_unseen = open;
+    (void)manager_is_open(manager, group);
 }
 
 void manager_reconsider_openers(struct manager *manager, const struct claim *claim) {

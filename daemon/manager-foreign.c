@@ -33,23 +33,15 @@ static unsigned count_enabled(const struct manager *manager, const struct group 
 }
 
 /* A host driver that left its device enabled must not pass for an opener, so the kernel is asked: once for
- * each change. */
-static void ask_kernel(struct manager *manager, struct group *group) {
-    bool open = manager_ask_kernel(manager, group->id) == NODE_OPEN;
-
-    model_set_open(&manager->model, group, open);
-    group->open_unseen = group->open_enabled = open;
-}
-
+ * each change. Whoever was met that way, or by a claim, is no innocent opener: the kernel is asked until that
+ * one is gone. */
 static void look_at(struct manager *manager, struct group *group) {
     unsigned enabled = count_enabled(manager, group);
-    bool by_event = group->open && !group->open_unseen;
+    bool changed = enabled && enabled != group->enabled;
 
-    if (enabled && enabled != group->enabled && !by_event)
-        ask_kernel(manager, group);
-    else if (!enabled && group->open_enabled)
-        model_set_open(&manager->model, group, false);
     group->enabled = enabled;
+    if (group->open ? group->open_unseen : changed)
+        (void)manager_is_open(manager, group);
 }
 
 void manager_look_for_foreign(struct manager *manager) {

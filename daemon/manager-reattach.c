@@ -71,6 +71,7 @@ int manager_announce_reattach(struct manager *manager, struct detachment *detach
 int manager_reattach(struct manager *manager, struct detachment *detachment, enum way_back way,
                      bool unreset) {
     enum detachment_state before = detachment->state;
+    uint64_t return_at = detachment->return_at;
 
     if (transaction_find(manager, detachment->id) || some_group_is_in_use(manager, detachment))
         return -EBUSY;
@@ -85,6 +86,7 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
     struct transaction *transaction = r >= 0 ? transaction_new(manager, detachment) : NULL;
     if (!transaction) {
         detachment->state = before;
+        detachment->return_at = return_at;
         return r < 0 ? r : -ENOMEM;
     }
     transaction->returns = true;
@@ -111,15 +113,20 @@ static enum reason reason_to_wait(struct manager *manager, const struct group *g
     return has_vf_in_use(&manager->model, group) ? REASON_VFS_IN_USE : REASON_NONE;
 }
 
-bool manager_is_open_unseen(struct manager *manager, const struct claim *claim) {
-    for (size_t i = 0; i < claim->n_groups; i++) {
-        struct group *group = claim->groups[i];
-        if (!group->node.present || manager_ask_kernel(manager, group->id) != NODE_OPEN)
-            continue;
-        model_set_open(&manager->model, group, true);
-        group->open_unseen = true;
-        return true;
+bool manager_is_open(struct manager *manager, struct group *group) {
+    bool open = group->node.present && manager_ask_kernel(manager, group->id) == NODE_OPEN;
+
+    if (open != group->open) {
+        model_set_open(&manager->model, group, open);
+        group->open_unseen = open;
     }
+    return open;
+}
+
+bool manager_is_open_unseen(struct manager *manager, const struct claim *claim) {
+    for (size_t i = 0; i < claim->n_groups; i++)
+        if (manager_is_open(manager, claim->groups[i]))
+            return true;
     return false;
 }
 

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <syslog.h>
 
+/* As long as a claim that is on its way can take. */
+#define PUT_OFF_USEC (60 * UINT64_C(1000000))
+
 /* ---- of one lease */
 
 static bool is_concerned(const struct detachment *detachment, const struct lease *lease) {
@@ -16,11 +19,22 @@ static bool is_concerned(const struct detachment *detachment, const struct lease
     return false;
 }
 
+/* A record that cannot be written is tried again with the tick: a restart is not to forget it. */
+static void save(struct manager *manager, struct detachment *detachment) {
+    bool before = detachment->unsaved;
+    int r = manager_save_detachment(manager, detachment);
+
+    detachment->unsaved = r < 0;
+    if (r < 0 && !before)
+        log_message(LOG_ERR, "When devices go back to the host can not be noted, it is tried again: %s.",
+                    strerror(-r));
+}
+
 static void announce_later(struct manager *manager, struct detachment *detachment, uint64_t at) {
     detachment->return_at = at;
     if (manager->policy)
         detachment->unreset = manager_rules_allow_unreset(manager, detachment);
-    (void)manager_save_detachment(manager, detachment);
+    save(manager, detachment);
 }
 
 void manager_announce_return(struct manager *manager, const struct lease *lease) {
@@ -73,13 +87,17 @@ static bool is_due(const struct detachment *detachment, uint64_t now) {
     return detachment->return_at && detachment->return_at <= now;
 }
 
+static bool is_anybodys(struct manager *manager, struct group *group) {
+    return group->lease || group->switching || group->held_for || manager_is_open(manager, group);
+}
+
 /* Nobody has it, also nobody without a lease: an unbind would hang. */
 static bool may_return(struct manager *manager, const struct detachment *detachment) {
     if (detachment->state != DETACHMENT_DETACHED || transaction_find(manager, detachment->id))
         return false;
     for (size_t i = 0; i < detachment->n_members; i++) {
-        const struct group *group = model_group(&manager->model, detachment->members[i].group);
-        if (group && (group->lease || group->switching || group->held_for || group->open))
+        struct group *group = model_group(&manager->model, detachment->members[i].group);
+        if (group && is_anybodys(manager, group))
             return false;
     }
     return true;
@@ -91,6 +109,8 @@ void manager_return_due(struct manager *manager) {
     size_t n = 0;
 
     HASH_ITER(by_id, manager->detachments, detachment, next) {
+        if (detachment->unsaved)
+            save(manager, detachment);
         if (n < DETACHMENTS_MAX && is_due(detachment, now) && may_return(manager, detachment))
             ids[n++] = detachment->id;
     }
@@ -113,4 +133,26 @@ uint64_t manager_next_return(const struct manager *manager) {
             first = at;
     }
     return first;
+}
+
+static void set_return(struct manager *manager, const struct claim *claim, uint64_t from, uint64_t at) {
+    struct detachment *found[DETACHMENTS_MAX];
+    size_t n = manager_find_detachments(manager, claim, found);
+
+    for (size_t i = 0; i < n; i++)
+        if (found[i]->return_at && found[i]->return_at < from) {
+            found[i]->return_at = at;
+            save(manager, found[i]);
+        }
+}
+
+void manager_put_off_return(struct manager *manager, const struct claim *claim) {
+    uint64_t later = now_boottime() + PUT_OFF_USEC;
+
+    set_return(manager, claim, later, later);
+    manager_arm_deadline(manager);
+}
+
+void manager_cancel_return(struct manager *manager, const struct claim *claim) {
+    set_return(manager, claim, UINT64_MAX, 0);
 }

@@ -389,7 +389,9 @@ int manager_reattach(struct manager *manager, struct detachment *detachment, enu
 /* Whether the claim's groups can be given back now; OUTCOME_OK, or an outcome with refusal filled. */
 enum outcome manager_judge_reattach(struct manager *manager, const struct claim *claim,
                                     struct refusal *refusal);
-/* Somebody whose open was not heard of has a group of the claim open: the nodes are tried. */
+/* Somebody has the group open, who may not have been heard of: its node is tried. */
+bool manager_is_open(struct manager *manager, struct group *group);
+/* The same for any group of the claim. */
 bool manager_is_open_unseen(struct manager *manager, const struct claim *claim);
 /* "process 812 (…)": who keeps a switch from going on, as far as is known; the caller's. For root. */
 char *manager_describe_holders(const struct manager *manager, uint64_t id);
@@ -404,6 +406,10 @@ void manager_give_back(struct manager *manager, const struct lease *lease);
 /* What was to go back by now and is nobody's goes back. To be called when its time has come, and when
  * whoever had it may have gone. */
 void manager_return_due(struct manager *manager);
+/* Somebody is about to have the claim's groups: what is to go back soon does not while that takes. */
+void manager_put_off_return(struct manager *manager, const struct claim *claim);
+/* They were detached by themselves meanwhile, and stay. */
+void manager_cancel_return(struct manager *manager, const struct claim *claim);
 /* When that is next (boottime, µs); 0: never. */
 uint64_t manager_next_return(const struct manager *manager);
 

@@ -9,8 +9,12 @@
 
 #include "bus/switch.h"
 #include "bus/units.h"
+#include "util/clock.h"
 #include "util/fd.h"
 #include "util/user.h"
+
+/* Of calls that wait, while there is no policy. */
+#define PENDING_DEFAULT 8
 
 #define TRY_AGAIN_SECONDS 0.05
 #define TRY_AGAIN_MAX 100
@@ -87,30 +91,39 @@ void call_run_again(struct call *call) {
 }
 
 /* Claims that wait for others, perhaps for an hour, are counted apart: they keep no other call out. */
-static size_t count_waiting(const struct call *beside) {
+static bool has_too_many(const struct call *call, bool patient) {
+    const struct policy *policy = call->bus->manager->policy;
     size_t n = 0;
 
-    for (const struct call *call = beside->bus->calls; call; call = call->next)
-        n += call->caller->uid == beside->caller->uid && !call->patient_until == !beside->patient_until;
-    return n;
+    for (const struct call *other = call->bus->calls; other; other = other->next)
+        n += other != call && other->caller->uid == call->caller->uid && !other->patient_until == !patient;
+    return n >= (policy ? policy_limits(policy)->pending_per_uid : PENDING_DEFAULT);
 }
 
-static uint32_t pending_limit(const struct bus *bus) {
-    return bus->manager->policy ? policy_limits(bus->manager->policy)->pending_per_uid : 8;
+static int refuse_too_many(struct call *call) {
+    return call_fail(call, OUTCOME_QUOTA_EXCEEDED,
+                     "Uid %u has too many calls waiting for an answer; wait for those.", call->caller->uid);
 }
 
 /* Puts the call among those that wait. CALL_WAITS, or CALL_DONE: its uid has too many of them. */
 int call_wait(struct call *call) {
     if (call->waits)
         return CALL_WAITS;
-    if (count_waiting(call) >= pending_limit(call->bus))
-        return call_fail(call, OUTCOME_QUOTA_EXCEEDED,
-                         "Uid %u has too many calls waiting for an answer; wait for those.",
-                         call->caller->uid);
+    if (has_too_many(call, call->patient_until > 0))
+        return refuse_too_many(call);
     call->waits = true;
     call->next = call->bus->calls;
     call->bus->calls = call;
     return CALL_WAITS;
+}
+
+int call_be_patient(struct call *call, uint64_t seconds) {
+    if (call->patient_until)
+        return CALL_PROCEEDS;
+    if (has_too_many(call, true))
+        return refuse_too_many(call);
+    call->patient_until = now_monotonic() + seconds * 1000000;
+    return CALL_PROCEEDS;
 }
 
 int call_start(struct bus *bus, sd_bus_message *message, call_handler *handler) {

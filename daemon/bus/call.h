@@ -82,6 +82,8 @@ int call_look_up_user(struct call *call, uid_t uid);
 /* Runs the handler again in a moment, for at most 5 s; then it proceeds. */
 int call_try_again(struct call *call);
 
+/* Proceeds when the call may wait so many seconds for others, until patient_until. */
+int call_be_patient(struct call *call, uint64_t seconds);
 /* Proceeds when call->unit is that of name: loaded and active, or on its way to it. Another one is
  * answered with InvalidOption. */
 int call_look_up_unit(struct call *call, const char *name);

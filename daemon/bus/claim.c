@@ -139,6 +139,7 @@ static int clean(struct call *call, const struct claim *claim) {
     int r = call_wait_until_deadline(call);
     if (r != CALL_WAITS)
         return r;
+    manager_put_off_return(call->bus->manager, claim);
     r = manager_clean(call->bus->manager, claim, on_cleaned, call, &call->cleaning);
     return r < 0 ? r : CALL_WAITS;
 }
@@ -146,14 +147,15 @@ static int clean(struct call *call, const struct claim *claim) {
 /* Others are about to be done with the groups: option wait. What the call itself moves is no other's. */
 static int wait_for_others(struct call *call, const struct claim *claim, uint64_t seconds) {
     struct verdict_request request = manager_request(call->bus->manager, claim);
-    uint64_t now = now_monotonic();
 
     if (!seconds || call->moving || call->cleaning ||
         reason_outcome(verdict_first_reason(&request)) != OUTCOME_BUSY)
         return CALL_PROCEEDS;
-    if (!call->patient_until)
-        call->patient_until = now + seconds * 1000000;
-    return now < call->patient_until ? call_wait_seconds(call, OTHERS_SECONDS, false) : CALL_PROCEEDS;
+    int r = call_be_patient(call, seconds);
+    if (r != CALL_PROCEEDS || now_monotonic() >= call->patient_until)
+        return r;
+    call->deadline = 0; /* the switch has its own time, afterwards */
+    return call_wait_seconds(call, OTHERS_SECONDS, false);
 }
 
 int run_claim(struct call *call) {

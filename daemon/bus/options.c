@@ -201,6 +201,13 @@ static int set_unreset(void *data, const union option_value *value, struct refus
     return OUTCOME_OK;
 }
 
+static int set_returning(void *data, const union option_value *value, struct refusal *refusal) {
+    struct switch_options *options = data;
+
+    options->returning = value->truth;
+    return OUTCOME_OK;
+}
+
 struct option {
     const char *name;
     char type;
@@ -251,10 +258,11 @@ static const struct option_table revoke_table = {revoke_options, ELEMENTS_OF(rev
 static const struct option switch_options[] = {
     {"wait", 't', set_wait},
     {"reattach_unreset", 'b', set_unreset},
+    {"returning", 'b', set_returning},
 };
 
 static const struct option_table switch_table = {switch_options, ELEMENTS_OF(switch_options),
-                                                 "wait and reattach_unreset"};
+                                                 "wait, reattach_unreset and returning"};
 
 static int find_option(const struct option_table *table, const char *name) {
     for (size_t i = 0; i < table->n; i++)

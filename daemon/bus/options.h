@@ -44,6 +44,7 @@ struct revoke_options {
 struct switch_options {
     uint64_t wait; /* seconds; 0 without */
     bool unreset;  /* reattach_unreset */
+    bool returning; /* only what is to go back after a lease */
 };
 
 /* Reads the options of Claim and Explain. OUTCOME_OK, an outcome with refusal filled, or a negative

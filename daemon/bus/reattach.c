@@ -110,17 +110,29 @@ static int start_returns(struct call *call, struct detachment *const *found, siz
     return follow_back(call);
 }
 
-static int start_back(struct call *call, const struct claim *claim, bool unreset) {
+/* Leaves those that are on their way back after a lease. */
+static size_t keep_returning(struct detachment **found, size_t n) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (found[i]->return_at)
+            found[kept++] = found[i];
+    return kept;
+}
+
+static int start_back(struct call *call, const struct claim *claim, const struct switch_options *options) {
     struct detachment *found[DETACHMENTS_MAX];
     struct manager *manager = call->bus->manager;
     size_t n = manager_find_detachments(manager, claim, found);
 
+    if (options->returning)
+        n = keep_returning(found, n);
     if (!call_obtain_switch(call))
         return -ENOMEM;
     int r = call_wait_seconds(call, call_seconds_left(call), true);
     if (r != CALL_WAITS)
         return r;
-    return start_returns(call, found, n, unreset);
+    return start_returns(call, found, n, options->unreset);
 }
 
 int run_reattach(struct call *call) {
@@ -138,5 +150,5 @@ int run_reattach(struct call *call) {
         return r;
     call_set_deadline(call, options.wait);
     r = judge_back(call, &question.claim, options.wait);
-    return r == CALL_PROCEEDS ? start_back(call, &question.claim, options.unreset) : r;
+    return r == CALL_PROCEEDS ? start_back(call, &question.claim, &options) : r;
 }

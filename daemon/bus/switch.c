@@ -296,6 +296,7 @@ static int start_away(struct call *call, const struct claim *claim, const struct
 
     if (!moving || !rules)
         return -ENOMEM;
+    manager_put_off_return(call->bus->manager, claim);
     /* Before anything is done: a call that can not be followed does nothing. */
     int r = call_wait_seconds(call, call_seconds_left(call), true);
     if (r != CALL_WAITS)
@@ -439,6 +440,7 @@ int run_detach(struct call *call) {
     if (r < 0)
         return r;
     call_keep_moved(call, &question.claim);
+    manager_cancel_return(call->bus->manager, &question.claim);
     r = sd_bus_reply_method_return(call->message, NULL);
     return r < 0 ? r : CALL_DONE;
 }

@@ -30,7 +30,6 @@ struct group {
     struct node_facts node;
     bool open;            /* somebody has the node open, as far as it was seen */
     bool open_unseen;     /* … by the kernel's EBUSY, without an event: no close will be seen */
-    bool open_enabled;    /* … by a device that is enabled: seen closed when none is */
     unsigned enabled;     /* how often its devices were enabled when that was looked at last */
     bool kernel_disagrees; /* the node's last VFIO_GROUP_GET_STATUS said not viable against the model */
     bool exported; /* announced on the bus */

@@ -419,7 +419,7 @@ void model_set_open(struct model *model, struct group *group, bool open) {
     if (group->open == open)
         return;
     group->open = open;
-    group->open_unseen = group->open_enabled = false;
+    group->open_unseen = false;
     group->foreign_reported = false;
     model_touch_group(model, group);
 }

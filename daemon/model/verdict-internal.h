@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between verdict.c and verdict-others.c. */
+/* Between verdict.c, verdict-policy.c and verdict-others.c. */
 
 #include "model/verdict.h"
 
@@ -15,6 +15,15 @@ struct court {
 void court_find(struct court *court, const struct finding *finding);
 void court_find_block(struct court *court, enum reason reason, const struct group *group,
                       const struct device *device);
+
+/* ---- what the rules say (verdict-policy.c) */
+
+/* True if a rule allowed the device. */
+bool judge_device_policy(struct court *court, const struct device *device);
+void judge_group_policy(struct court *court, const struct group *group);
+/* Of the rules that allowed something: mode, lifetime, ttl, detach. */
+void judge_terms(struct court *court);
+void judge_common_lifetime(struct court *court);
 
 /* ---- who and what is beside a group (verdict-others.c) */
 

@@ -106,6 +106,16 @@ answers=$(for n in {1..8}; do said_to w$n; done | sed 's/.*lease.*/lease/' | sor
 is "one of eight gets it" "$answers" "7 AlreadyOwned 1 lease"
 give_back "$(group 9 Lease)"
 
+# One that has waited for something else before is counted, too.
+systemd unit machine-a.scope active
+drains 9
+for n in {1..9}; do in_background u$n call bob Claim 9 lifetime s unit unit s machine-a.scope wait t 60; done
+over() { ls /run/u?.status 2> /dev/null | wc -l; }
+becomes "of nine that ask for a unit first, one is too many" 1 over
+drained
+becomes "and the others are answered" 9 over
+give_back "$(group 9 Lease)"
+
 # ---- Who waits goes; the daemon goes
 drains 9
 leaves bob 9 lifetime=persistent wait=t:60

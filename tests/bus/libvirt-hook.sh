@@ -161,6 +161,11 @@ is "is the end of the lease, at once" "$(leases)" ""
 back "ended"
 hook vm release end
 works_silently "twice is no matter"
+works "what root detaches by hand" call root Detach 0000:00:08.0
+hook vm release end
+is "is not what this domain holds" "$status$said $(driver 0000:00:08.0)" "0 vfio-pci"
+works "and stays until root gives it back" call root Reattach 0000:00:08.0
+back "that"
 
 # A domain that gets more on its way.
 domain more 10 "$(hostdev 08.0)"

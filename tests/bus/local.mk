@@ -66,6 +66,7 @@ BUS_TESTS = \
 	%D%/random.sh \
 	%D%/read.sh \
 	%D%/reattach-after.sh \
+	%D%/reattach-due.sh \
 	%D%/recovery.sh \
 	%D%/revoke.sh \
 	%D%/run.sh \

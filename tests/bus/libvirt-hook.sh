@@ -38,9 +38,9 @@ libvirt_begins() {
     exec 6> /run/libvirtd.in
 }
 libvirt_ends() {
-    exec 6>&-
     kill -KILL "$libvirtd"
     wait "$libvirtd" 2> /dev/null || :
+    exec 6>&-
 }
 # ask NAME OPERATION PART [XML-FILE]; answered: sets status and said, what stood on standard error.
 ask() {

@@ -78,10 +78,13 @@ static int open_running(pid_t pid, const struct domain *domain, int *ret_pidfd) 
     return 0;
 }
 
-bool process_runs_domain(pid_t pid, const struct domain *domain) {
+int process_runs_domain(pid_t pid, const struct domain *domain) {
     _cleanup_(fd_closep) int pidfd = -1;
+    int r = open_running(pid, domain, &pidfd);
 
-    return open_running(pid, domain, &pidfd) >= 0;
+    if (r == -ESRCH)
+        return 0;
+    return r < 0 ? r : 1;
 }
 
 int qemu_process_open(const char *folder, const struct domain *domain, int *ret_pidfd) {

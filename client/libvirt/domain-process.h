@@ -3,7 +3,6 @@
 
 /* The processes that a domain's lease lives with. *ret_pidfd is the caller's. */
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "client/libvirt/domain.h"
@@ -14,8 +13,9 @@
 /* libvirt itself, which started this process. -ESRCH if it has ended. */
 int libvirt_process_open(int *ret_pidfd);
 
-/* Whether the process runs the domain: it lives, and has the domain's UUID on its command line. */
-bool process_runs_domain(pid_t pid, const struct domain *domain);
+/* 1 if the process runs the domain: it lives, and has the domain's UUID on its command line. 0 if it does
+ * not; a negative errno: it could not be found out. */
+int process_runs_domain(pid_t pid, const struct domain *domain);
 
 /* The QEMU of a running domain: the process in folder/NAME.pid, if it has the domain's UUID on its command
  * line. -ENOENT: there is no such file; -ESRCH: its process is gone, or is another one; -EINVAL: it has no

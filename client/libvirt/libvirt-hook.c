@@ -78,7 +78,8 @@ static int find_lease(struct hook *hook, char **ret) {
     return r < 0 ? refuse_call(hook, &error, r) : 0;
 }
 
-/* The lease of a domain that runs, whatever libvirt makes of it, is left alone: it ends with QEMU. */
+/* The lease of a domain that runs, or may run, whatever libvirt makes of it, is left alone: it ends with
+ * QEMU. */
 static int check_ended(struct hook *hook, const char *lease) {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     pid_t pid;
@@ -86,8 +87,12 @@ static int check_ended(struct hook *hook, const char *lease) {
 
     if (r < 0)
         return refuse_call(hook, &error, r);
-    if (pid == 0 || !process_runs_domain(pid, &hook->domain))
-        return 0;
+    r = pid == 0 ? 0 : process_runs_domain(pid, &hook->domain);
+    if (r == 0 || r == -ENOMEM)
+        return r;
+    if (r < 0)
+        return refuse(hook, "Whether the domain runs in process %d cannot be found out (%s); its lease is "
+                            "left alone.", (int)pid, strerror(-r));
     return refuse(hook, "The domain runs, in process %d; the lease of that ends with it.", (int)pid);
 }
 

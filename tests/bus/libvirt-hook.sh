@@ -154,6 +154,20 @@ done
 is "libvirt goes on" "$status" 0
 hook vm prepare begin
 is "but starts no second one" "$status" 1
+# More on its command line than can be read.
+truncate -s 5M /run/long
+works "a process" mount --bind /run/long "/proc/$qemu/cmdline"
+for call in "prepare begin" "release end"; do
+    # shellcheck disable=SC2086 # words
+    hook vm $call
+    like "that nobody can tell about keeps its lease: $call" "$said" \
+        "^dmaownd: Whether the domain runs in process $qemu cannot be found out .File too large.; its lease is left alone.\$"
+    is "as it was" "$(lease "$lease" State) $(lease "$lease" Pid) $(both)" "active $qemu vfio-pci vfio-pci"
+done
+is "libvirt goes on" "$status" 0
+hook vm prepare begin
+is "and starts no second one" "$status" 1
+umount "/proc/$qemu/cmdline"
 qemu_ends
 hook vm release end
 works_silently "the end of the domain"

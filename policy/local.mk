@@ -14,7 +14,8 @@ policyexamplesdir = $(datadir)/dmaownd/examples
 dist_policyexamples_DATA = \
 	%D%/examples/containers.json %D%/examples/display-complex.json \
 	%D%/examples/dpdk-nic.json %D%/examples/gpu-vm-runner.json %D%/examples/libvirt.json \
-	%D%/examples/soc-ethernet.json %D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
+	%D%/examples/management-nic.json %D%/examples/soc-ethernet.json \
+	%D%/examples/spare-nic.json %D%/examples/sriov-vfs.json
 
 # The default denies everything. What an administrator wrote is never replaced.
 EXTRA_DIST += %D%/default.json

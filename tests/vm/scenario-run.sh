@@ -120,8 +120,11 @@ ip address add 192.0.2.1/24 dev "$wire"
 says() { journalctl --sync; journalctl -q -o cat -u dpdk-echo --since "$journal_mark" | grep -e "$1"; }
 # counted WORD: "RX-packets" or "TX-packets", at its end
 counted() { says "$1: .*-dropped" | sed -n "\$ s/.*$1: \([0-9]*\).*/\1/p"; }
+# As if another user had DPDK running.
+install -d -o alice -m 700 /tmp/dpdk
 check "DPDK starts as a service" bash -c "$dpdk"
 check "and has the NIC" wait_for 60 says "Port 0: 52:54:00:00:10:00"
+[ "$failures" = 0 ] || note "$(says .)"
 pid=$(systemctl show -p MainPID --value dpdk-echo)
 is "it is testpmd itself, of its user" "$(cat "/proc/$pid/comm") $(stat -c %U "/proc/$pid")" \
     "dpdk-testpmd dpdk"

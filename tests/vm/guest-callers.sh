@@ -22,6 +22,14 @@ interface_of() { # interface_of DEVICE: its network interface
 # packets_of DEVICE COUNTER: what the kernel counted, rx_packets or tx_packets
 packets_of() { cat "/sys/class/net/$(interface_of "$1")/statistics/$2"; }
 
+# wire_up DEVICE: its interface is up, and says nothing by itself
+wire_up() {
+    local name
+    name=$(interface_of "$1")
+    echo 1 > "/proc/sys/net/ipv6/conf/$name/disable_ipv6"
+    ip link set "$name" up
+}
+
 # add_user NAME UID, as adduser would
 add_user() {
     grep -q "^$1:" /etc/passwd || echo "$1:x:$2:$2::/tmp:/bin/bash" >> /etc/passwd

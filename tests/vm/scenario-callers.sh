@@ -27,7 +27,7 @@ like "crun 1.8" "$(crun --version)" "crun version 1.8.*"
 is "a container runs" "$(container small /tmp/rootfs --rm -- /bin/sh -c 'echo inside')" inside
 
 bind_driver "$lent0" vfio-pci
-ip link set "$(interface_of "$kept0")" up
+wire_up "$kept0"
 chown alice "/dev/vfio/$(group_of "$lent0")"
 hold testpmd "${with_memory[@]}" setpriv --reuid alice --regid alice --init-groups -- "${testpmd[@]}" \
     -a "$lent0" -- "${testpmd_small[@]}" --forward-mode=txonly --eth-peer=0,52:54:00:00:12:00

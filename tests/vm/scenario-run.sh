@@ -111,15 +111,14 @@ count=0
 mark_journal
 dpdk=$(on "$lent0" "$(example dpdk-testpmd)")
 note "$dpdk"
-# So that nobody else says a word on the wire.
+wire_up "$kept0"
 wire=$(interface_of "$kept0")
-echo 1 > "/proc/sys/net/ipv6/conf/$wire/disable_ipv6"
-ip link set "$wire" up
 ip address add 192.0.2.1/24 dev "$wire"
 
 says() { journalctl --sync; journalctl -q -o cat -u dpdk-echo --since "$journal_mark" | grep -e "$1"; }
 # counted WORD: "RX-packets" or "TX-packets", at its end
 counted() { says "$1: .*-dropped" | sed -n "\$ s/.*$1: \([0-9]*\).*/\1/p"; }
+sent=$(packets_of "$kept0" tx_packets) got=$(packets_of "$kept0" rx_packets)
 # As if another user had DPDK running.
 install -d -o alice -m 700 /tmp/dpdk
 check "DPDK starts as a service" bash -c "$dpdk"
@@ -134,7 +133,7 @@ check "it answers" wait_for 60 busybox ping -c 1 -W 1 192.0.2.2
 check "each time" busybox ping -c 20 -A 192.0.2.2
 systemctl stop dpdk-echo
 ends "DPDK that is told to end"
-sent=$(packets_of "$kept0" tx_packets) got=$(packets_of "$kept0" rx_packets)
+sent=$(($(packets_of "$kept0" tx_packets) - sent)) got=$(($(packets_of "$kept0" rx_packets) - got))
 note "the kernel sent $sent and got $got; DPDK got $(counted RX-packets) and sent $(counted TX-packets)"
 is "DPDK got what the kernel sent" "$(counted RX-packets)" "$sent"
 is "the kernel got what DPDK sent" "$got" "$(counted TX-packets)"
@@ -142,7 +141,8 @@ check "that is each echo and its answer" test "$got" -gt 20
 
 address=$(cat "/sys/class/net/$wire/address")
 check "DPDK starts again" bash -c "${dpdk/icmpecho/txonly --eth-peer=0,$address}"
-floods() { [ "$(packets_of "$kept0" rx_packets)" -gt $((got + 1000)) ]; }
+before=$(packets_of "$kept0" rx_packets)
+floods() { [ "$(packets_of "$kept0" rx_packets)" -gt $((before + 1000)) ]; }
 check "and sends without a pause" wait_for 60 floods
 systemctl kill --signal=KILL dpdk-echo
 ends "DPDK that is killed"

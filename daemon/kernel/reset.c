@@ -33,7 +33,7 @@ int device_reset(int sysfs, const char *path) {
 }
 
 static int command_read(int config, uint16_t *ret) {
-    uint16_t command;
+    uint16_t command = 0;
     ssize_t length = pread(config, &command, sizeof(command), COMMAND_OFFSET);
 
     if (length < 0)
@@ -53,7 +53,7 @@ static int command_write(int config, uint16_t command) {
 
 int bus_master_read(int sysfs, const char *path) {
     _cleanup_(fd_closep) int config = attribute_open(sysfs, path, "config", O_RDONLY);
-    uint16_t command;
+    uint16_t command = 0;
 
     int r = config < 0 ? config : command_read(config, &command);
     return r < 0 ? r : (command & COMMAND_BUS_MASTER) != 0;
@@ -65,7 +65,7 @@ int bus_master_clear(int sysfs, const char *path) {
     if (on <= 0)
         return on;
     _cleanup_(fd_closep) int config = attribute_open(sysfs, path, "config", O_RDWR);
-    uint16_t command;
+    uint16_t command = 0;
     int r = config < 0 ? config : command_read(config, &command);
     if (r >= 0)
         r = command_write(config, command & ~COMMAND_BUS_MASTER);

@@ -13,14 +13,7 @@ fakectl node 9 copy "$copy"
 enabled() { echo "$1" > "$(sysfs 0000:00:08.0)/enable"; }
 owner() { busctl --json=short get-property $bus_name $root/group/9 org.dmaownd1.Group Owner | jq -r .data; }
 reports() { times "DMAOWND_EVENT=foreign DMAOWND_GROUP=9 .*" "$log"; }
-ticks() { service status | sed -n 's/.* watchdog //p'; }
-has_ticked() { [ "$(ticks)" -gt "$1" ]; }
-# tick: two whole ticks have passed
-tick() {
-    local now
-    now=$(ticks)
-    eventually "two ticks pass" has_ticked $((now + 1))
-}
+tick() { works "two ticks pass" ticks_pass 2; }
 
 is "nobody has it" "$(owner)" none
 hold root "$FAKEKERNEL/fakectl" hold "$copy"

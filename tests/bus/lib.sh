@@ -161,6 +161,14 @@ start() {
 service() { fakectl service "$1" dmaownd; }
 daemon_pid() { service status | awk 'NR == 1 { print $2 }'; }
 is_running() { [[ $(service status) == active* ]]; }
+# ticks_pass N: so many ticks of the daemon, within 10 s (WATCHDOG_USEC in its environment makes them short).
+ticks_pass() {
+    local from
+    from=$(ticks)
+    within has_ticked $((from + $1))
+}
+ticks() { service status | sed -n 's/.* watchdog //p'; }
+has_ticked() { [ "$(ticks)" -ge "$1" ]; }
 
 # ---- The bus ----------------------------------------------------------------------------------
 

@@ -27,14 +27,7 @@ goes_back() { # goes_back WHEN
     eventually "$1" is_e1000e
     within not_switching 7 9
 }
-ticks() { service status | sed -n 's/.* watchdog //p'; }
-has_ticked() { [ "$(ticks)" -gt "$1" ]; }
-# passes: two whole ticks, and with them a second
-passes() {
-    local now
-    now=$(ticks)
-    eventually "time passes" has_ticked $((now + 2))
-}
+passes() { works "time passes" ticks_pass 3; } # more than a second
 full() { head -c 1m /dev/zero > /run/state/filler 2> /dev/null || :; }
 
 # ---- Open

@@ -105,6 +105,7 @@ def message(serial, path, dest, interface, member, sig, body, fds):
     head = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(body), serial, len(joined)) + joined
     return pad(head, 8) + body
 s.send(message(1, "/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus", "Hello", "", b"", 0))
+s.recv(999) # before that, a bus that lags would take fds for a part of the handshake, and drop them
 body = struct.pack("<I", 6) + text("9")
 body = pad(body, 4) + struct.pack("<I", 0)
 body = pad(body, 8)

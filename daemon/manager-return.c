@@ -111,25 +111,29 @@ void manager_return_due(struct manager *manager) {
     HASH_ITER(by_id, manager->detachments, detachment, next) {
         if (detachment->unsaved)
             save(manager, detachment);
-        if (n < DETACHMENTS_MAX && is_due(detachment, now) && may_return(manager, detachment))
+        bool due = n < DETACHMENTS_MAX && is_due(detachment, now);
+        detachment->waits = due && !may_return(manager, detachment);
+        if (due && !detachment->waits)
             ids[n++] = detachment->id;
     }
     for (size_t i = 0; i < n; i++) {
         detachment = manager_find_detachment(manager, ids[i]);
         int r = detachment ? manager_reattach(manager, detachment, WAY_BACK_PROBED, false) : 0;
+        if (r < 0)
+            detachment->waits = true; /* for the tick: tried at once it would fail at once */
         if (r < 0 && r != -EBUSY)
             log_message(LOG_ERR, "What was to be given back by now can not be: %s.", strerror(-r));
     }
 }
 
-/* What is due and waits for somebody has no time any more. */
+/* What waits for somebody has no time any more. */
 uint64_t manager_next_return(const struct manager *manager) {
-    uint64_t now = now_boottime(), first = 0;
     struct detachment *detachment, *next;
+    uint64_t first = 0;
 
     HASH_ITER(by_id, manager->detachments, detachment, next) {
-        uint64_t at = detachment->return_at;
-        if (at > now && (!first || at < first))
+        uint64_t at = detachment->waits ? 0 : detachment->return_at;
+        if (at && (!first || at < first))
             first = at;
     }
     return first;

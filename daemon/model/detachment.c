@@ -265,6 +265,9 @@ size_t steps_back(const struct detachment_member *member, enum way_back way, boo
 
     if (soiled && member->move == MOVE_TO_USER)
         add(ret, &n, STEP_RESET, "", "");
+    /* Before the host has the device: what fails then leaves it where its record says it is. */
+    if (member->move == MOVE_TO_USER && member->autoprobe > 0)
+        add_number(ret, &n, STEP_AUTOPROBE, 0, member->autoprobe);
     if (member->move == MOVE_TO_USER)
         add(ret, &n, STEP_UNBIND, member->target, "");
     add(ret, &n, STEP_OVERRIDE, member->move == MOVE_TO_USER ? member->target : PIN_DRIVER,
@@ -275,8 +278,6 @@ size_t steps_back(const struct detachment_member *member, enum way_back way, boo
         add(ret, &n, STEP_PROBE, "", "");
     if (another)
         add(ret, &n, STEP_OVERRIDE, member->driver, member->override);
-    if (member->move == MOVE_TO_USER && member->autoprobe > 0)
-        add_number(ret, &n, STEP_AUTOPROBE, 0, member->autoprobe);
     if (member->move == MOVE_TO_USER && member->vfs > 0)
         add_number(ret, &n, STEP_NUMVFS, 0, member->vfs);
     return n;

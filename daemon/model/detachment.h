@@ -57,6 +57,7 @@ struct detachment {
     char *rule;    /* that allowed it; "" for the guard */
     bool pending;  /* its caller has not been answered yet: undone after a crash, too */
     uint64_t return_at; /* boottime, µs: they go back then, or when they are free; 0: not by themselves */
+    bool waits;    /* it is time, and somebody has it; not on disk */
     bool unsaved;  /* what it has become is not on disk yet; not on disk */
     bool unreset;  /* what can not be reset goes back as it is */
     bool stuck;    /* of a guard: its way back failed since the last tick; not on disk */

@@ -274,13 +274,13 @@ START_TEST(test_steps_of_pf) {
     ck_assert_str_eq(away(&member), "numvfs(4,0) autoprobe(1,0) override(,vfio-pci) unbind(igb,) "
                                     "bind(,vfio-pci)");
     ck_assert_str_eq(back(&member, WAY_BACK_PROBED, true),
-                     "reset(,) unbind(vfio-pci,) override(vfio-pci,) bind(,igb) autoprobe(0,1) "
+                     "reset(,) autoprobe(0,1) unbind(vfio-pci,) override(vfio-pci,) bind(,igb) "
                      "numvfs(0,4)");
     member.vfs = 0;
     ck_assert_str_eq(away(&member),
                      "autoprobe(1,0) override(,vfio-pci) unbind(igb,) bind(,vfio-pci)");
     ck_assert_str_eq(back(&member, WAY_BACK_EXACT, false),
-                     "unbind(vfio-pci,) override(vfio-pci,) bind(,igb) autoprobe(0,1)");
+                     "autoprobe(0,1) unbind(vfio-pci,) override(vfio-pci,) bind(,igb)");
     member.vfs = 65535;
     member.autoprobe = 0;
     ck_assert_str_eq(away(&member),

@@ -324,6 +324,7 @@ END_TEST
 
 START_TEST(test_key) {
     _cleanup_(freep) char *comment = comment_of("a"), *key = domain_key(&domain);
+    ck_assert_ptr_nonnull(comment);
     ck_assert_str_eq(key, "libvirt:" UUID);
 }
 END_TEST

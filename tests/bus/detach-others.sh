@@ -75,7 +75,7 @@ works "and starts" service start
 restored "a lease that ended meanwhile"
 is "each step was done once" "$(writes_made | sort | uniq -d)" ""
 is "it was reset, and its driver was asked" "$(writes_made | awk '{ print $2 }' | paste -sd" ")" \
-    "reset unbind:vfio-pci driver_override drivers_probe sriov_drivers_autoprobe"
+    "reset sriov_drivers_autoprobe unbind:vfio-pci driver_override drivers_probe"
 
 # ---- What another user detached
 works "detached" call alice Detach 7

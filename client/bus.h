@@ -13,7 +13,6 @@
 #include "client/verb.h"
 #include "util/cleanup.h"
 
-#define GROUP_INTERFACE "org.dmaownd1.Group"
 #define DEVICE_INTERFACE "org.dmaownd1.Device"
 
 /* Prints "dmaownctl: VERB: TEXT", escaped, and returns status. */

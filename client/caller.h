@@ -15,6 +15,7 @@
 #define DAEMON_NAME "org.dmaownd1"
 #define DAEMON_PATH "/org/dmaownd1"
 #define MANAGER_INTERFACE "org.dmaownd1.Manager"
+#define GROUP_INTERFACE "org.dmaownd1.Group"
 #define LEASE_INTERFACE "org.dmaownd1.Lease"
 
 #define CALLER_ITSELF ((uid_t)-1)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "client/exit-status.h"
 #include "client/json.h"
 #include "client/oci/node.h"
 #include "util/string.h"
@@ -18,16 +19,6 @@
 #define HOOK_SECONDS 30
 
 /* ---- What is listed --------------------------------------------------------------------------- */
-
-static const char *const denials[] = {"policy-denied",   "no-rule",         "mode-denied",
-                                      "lifetime-denied", "delegate-denied", "detach-denied"};
-
-static bool is_denied(const char *reason) {
-    for (size_t i = 0; i < ELEMENTS_OF(denials); i++)
-        if (strcmp(reason, denials[i]) == 0)
-            return true;
-    return false;
-}
 
 /* The alphabet of CDI's names; at both ends only letters and digits. */
 static bool name_is_valid(const char *name) {
@@ -53,7 +44,8 @@ int cdi_add_group(struct cdi *cdi, uint32_t group, const char *node, const char 
                   json_object *findings) {
     uint32_t of_node;
 
-    if (is_denied(first) || vfio_node_parse(node, &of_node) < 0 || of_node != group)
+    if (exit_status_from_reason(first) == STATUS_DENIED || vfio_node_parse(node, &of_node) < 0 ||
+        of_node != group)
         return 0;
     for (size_t i = 0; i < json_length(findings); i++) {
         json_object *finding = json_object_array_get_idx(findings, i);

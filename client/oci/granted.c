@@ -6,8 +6,6 @@
 #include "client/caller.h"
 #include "util/string.h"
 
-#define GROUP_INTERFACE "org.dmaownd1.Group"
-
 static int find_group(sd_bus *bus, const char *device, char **ret, sd_bus_error *error) {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     const char *path;
